@@ -1,0 +1,1 @@
+"""Content-addressed bytes: blobs by sha256 on the local disk."""

@@ -1,0 +1,72 @@
+"""The `assay` command: its table of commands, and the way in."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from assay.cli.exits import run
+from assay.cli.lazy import Entry, LazyGroup
+from assay.cli.settings import server_options
+
+COMMANDS = {
+    "demo": Entry("assay.cli.demo:demo", "See a real evaluation from end to end, on this machine, offline."),
+    "eval": Entry(
+        "assay.cli.evaluate:evaluate", "Submit an evaluation, watch it, and say whether it passed."
+    ),
+    "jobs": Entry("assay.cli.jobs:jobs", "List, show, cancel and delete jobs; read their logs."),
+    "providers": Entry(
+        "assay.cli.providers:providers", "Show what can be evaluated: providers and benchmarks."
+    ),
+    "serve": Entry("assay.cli.serve:serve", "Start the server, with a worker beside it."),
+    "worker": Entry("assay.cli.worker:worker", "Start a worker for a server, on this or another machine."),
+    "engines": Entry("assay.cli.engines:engines", "Install the evaluation libraries that runs need."),
+    "practice-model": Entry(
+        "assay.practice.command:practice_model",
+        "Serve a small built-in model, for demos, tests and dry runs.",
+    ),
+    "completion": Entry("assay.cli.completion:completion", "Print the completion script for your shell."),
+    "version": Entry("assay.cli.version:version", "Print the version."),
+}
+
+
+@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@server_options
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=lambda *a: _version(*a),
+    help="Print the version.",
+)
+def assay() -> None:
+    """Assay evaluates language models: submit an evaluation, it runs somewhere safe, you watch it live, and
+    what comes back can be trusted.
+
+    \b
+    Examples:
+      assay demo                                  # everything at once, in a minute
+      assay serve                                 # the server, on http://127.0.0.1:8080
+      assay eval practice/arithmetic --model-url http://127.0.0.1:8400/v1
+      assay jobs list
+      assay COMMAND --help                        # what a command does, with examples
+
+    Exit codes: 0 passed, 1 failed or below a threshold, 2 wrong arguments or input, 3 server not reachable,
+    4 interrupted or timed out.
+    """
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value and not ctx.resilient_parsing:
+        from assay import __version__
+
+        click.echo(f"assay {__version__}")
+        ctx.exit()
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(assay, "assay"))

@@ -1,0 +1,115 @@
+"""The other programs of Assay, started from the command line.
+
+Only this module of the command line reaches into them, and only inside the function that starts one, so that
+every other command stays light.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from assay.cli.exits import CommandError, Exit
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that can be installed, and where it is if it is."""
+
+    name: str
+    version: str
+    path: str | None
+
+
+def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -> NoReturn:
+    """Run the server until it is told to stop, then end the process. `flags`: settings as options; None is not given."""
+    from assay.config import load
+    from assay.model.errors import AssayError
+    from assay.server.program import serve
+
+    try:
+        settings = load(flags, file=file)
+        _log_to_stderr(settings.log_level)
+        serve(settings, worker=worker)
+    except AssayError as error:
+        raise CommandError(error.message) from None
+    _leave()
+
+
+def start_worker(
+    flags: Mapping[str, Any], *, server: str, name: str | None, key: str, parent_pipe: bool
+) -> NoReturn:
+    """Run a worker until it is told to stop, then end the process."""
+    from assay.config import load
+    from assay.model.errors import AssayError
+    from assay.worker.program import WorkerOptions, work
+
+    try:
+        settings = load(flags)
+        _log_to_stderr(settings.log_level, key)
+        options = WorkerOptions(
+            server=server,
+            name=name or platform.node() or "worker",
+            key=key,
+            data=settings.data,
+            secrets_dir=settings.secrets_dir,
+            engines_dir=settings.engines_dir,
+            slots=settings.slots,
+            max_log_bytes=settings.max_log_bytes,
+            run_timeout_s=settings.run_timeout_seconds,
+            parent_pipe=parent_pipe,
+        )
+        work(options)
+    except AssayError as error:
+        raise CommandError(error.message) from None
+    _leave()
+
+
+def _log_to_stderr(level: str, *secrets: str) -> None:
+    """Send the program's log to stderr, redacted."""
+    from assay.telemetry.log_redaction import redact_logging
+    from assay.telemetry.redaction import Redactor
+
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    redact_logging(Redactor(secrets))
+
+
+def _leave() -> NoReturn:
+    """End the process without taking the interpreter apart, which threads of granian may not survive."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def engines(folder: Path) -> list[Engine]:
+    """Return the engines that `install_engine` knows, with the path of those in `folder`."""
+    from assay.engines.environments import catalogued, environment
+
+    found = []
+    for release in catalogued():
+        installed = environment(folder, release.name)
+        found.append(Engine(release.name, release.version, str(installed.path) if installed else None))
+    return found
+
+
+def install_engine(folder: Path, name: str, report: Callable[[str], None]) -> Engine:
+    """Install engine `name` into `folder`, telling each step to `report`; an installed one is left as it
+    is.
+    """
+    from assay.engines.environments import EngineInstallError, install, release
+
+    try:
+        release(name)
+    except EngineInstallError as error:
+        raise CommandError(str(error)) from None
+    try:
+        made = install(folder, name, report=report)
+    except EngineInstallError as error:
+        raise CommandError(str(error), Exit.FAILED) from None
+    return Engine(made.name, made.version, str(made.path))

@@ -1,0 +1,45 @@
+"""`assay serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assay.cli.programs import start_server
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (ASSAY_HOST; else 127.0.0.1).")
+@click.option("--port", help="Port to listen on; 0 picks a free one (ASSAY_PORT; else 8080).")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for everything that is kept (ASSAY_DATA; else ~/.local/share/assay).",
+)
+@click.option(
+    "--catalog",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with providers/*.yaml and collections/*.yaml; may be repeated (ASSAY_CATALOG).",
+)
+@click.option("--slots", help="Runs executed at once by the worker (ASSAY_SLOTS; else the number of CPUs).")
+@click.option("--no-worker", is_flag=True, help="Do not start a worker beside the server.")
+@click.option("--log-level", help="debug, info, warning or error (ASSAY_LOG_LEVEL; else info).")
+@click.option(
+    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Settings file, TOML."
+)
+def serve(no_worker: bool, config: Path | None, **flags: Any) -> None:
+    """Start the server, with a worker beside it. It prints `assay ready on URL` once it answers.
+
+    Everything is kept in the data folder and is there again after a restart. Ctrl-C stops it.
+
+    \b
+    Examples:
+      assay serve
+      assay serve --port 9000 --data /srv/assay --catalog ./catalogue
+      assay serve --slots 4 --log-level debug
+      assay serve --no-worker               # workers run elsewhere: see `assay worker --help`
+    """
+    start_server(flags, worker=not no_worker, file=config)

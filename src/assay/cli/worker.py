@@ -1,0 +1,66 @@
+"""`assay worker`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from assay.cli.exits import CommandError
+from assay.cli.programs import start_worker
+from assay.cli.settings import DEFAULT_SERVER
+
+KEY_VARIABLE = "ASSAY_WORKER_KEY"
+
+
+@click.command()
+@click.option(
+    "--server", envvar="ASSAY_SERVER", default=DEFAULT_SERVER, show_default=True, help="Server to work for."
+)
+@click.option("--name", help="Name of this worker, one of its kind (default: the name of the machine).")
+@click.option("--slots", help="Runs executed at once (ASSAY_SLOTS; else the number of CPUs).")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for run directories and engines (ASSAY_DATA; else ~/.local/share/assay).",
+)
+@click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help=f"File with the worker's key; without it the environment variable {KEY_VARIABLE}.",
+)
+@click.option("--log-level", help="debug, info, warning or error (ASSAY_LOG_LEVEL; else info).")
+@click.option("--parent-pipe", is_flag=True, hidden=True, help="End when standard input does.")
+def worker(
+    server: str,
+    name: str | None,
+    slots: str | None,
+    data: Path | None,
+    key_file: Path | None,
+    log_level: str | None,
+    parent_pipe: bool,
+) -> None:
+    """Start a worker: it takes runs from the server, executes them here and brings back the results.
+
+    `assay serve` starts one by itself. Start more for more slots, on this or other machines. The key comes
+    from a file or the environment, never from the command line, which others can read.
+
+    \b
+    Examples:
+      ASSAY_WORKER_KEY=$(cat key) assay worker --server http://eval.example:8080 --slots 8
+      assay worker --key-file ~/.config/assay/worker.key --name gpu-box
+    """
+    flags = {"slots": slots, "data": data, "log_level": log_level}
+    start_worker(flags, server=server, name=name, key=_key(key_file), parent_pipe=parent_pipe)
+
+
+def _key(file: Path | None) -> str:
+    try:
+        key = file.read_text(encoding="utf-8").strip() if file else os.environ.get(KEY_VARIABLE, "").strip()
+    except UnicodeDecodeError:
+        raise CommandError(f"The key file {file} is not text.") from None
+    if not key:
+        where = f"The key file {file} is empty" if file else f"{KEY_VARIABLE} is not set"
+        raise CommandError(f"A worker needs a key: {where}. The server keeps it in its data folder.")
+    return key

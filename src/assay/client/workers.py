@@ -1,0 +1,109 @@
+"""The worker API, as a worker calls it: asynchronous, over one session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+
+from assay.model.protocol import (
+    ArtifactRef,
+    Ending,
+    Heartbeat,
+    HeartbeatAnswer,
+    LeaseAnswer,
+    LeaseRequest,
+    Registered,
+    Registration,
+    Start,
+)
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """The server refused a call: `status`, `code` and the server's sentence."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+class ServerGone(Exception):
+    """The server could not be reached, or answered 5xx; the same call may go through later."""
+
+
+class WorkerApi:
+    """The calls of one worker. Use as an asynchronous context manager. Raises Refused and ServerGone."""
+
+    def __init__(self, server: str, key: str, name: str) -> None:
+        self._server = server.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"}
+        self._name = name
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> WorkerApi:
+        timeout = aiohttp.ClientTimeout(total=60, sock_connect=5)
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session:
+            await self._session.close()
+
+    async def register(self, registration: Registration) -> Registered:
+        """Enter the worker; learn the lease's terms."""
+        return msgspec.json.decode(await self._call("POST", "/workers", registration), type=Registered)
+
+    async def lease(self, asked: LeaseRequest) -> LeaseAnswer:
+        """Wait for runs."""
+        return msgspec.json.decode(await self._call("POST", f"/workers/{self._name}/lease", asked), type=LeaseAnswer)
+
+    async def heartbeat(self, beat: Heartbeat) -> list[str]:
+        """Renew the leases; return the ids of runs to stop."""
+        answer = await self._call("POST", f"/workers/{self._name}/heartbeat", beat)
+        return msgspec.json.decode(answer, type=HeartbeatAnswer).stop
+
+    async def start(self, run_id: str, fence: int) -> None:
+        """Say that the run's process has started."""
+        await self._call("POST", f"/runs/{run_id}/start", Start(fence))
+
+    async def end(self, run_id: str, ending: Ending) -> None:
+        """Say how the attempt ended."""
+        await self._call("POST", f"/runs/{run_id}/end", ending)
+
+    async def append_log(self, run_id: str, fence: int, offset: int, data: bytes) -> int:
+        """Append to the attempt's log; return its size."""
+        answer = await self._call("POST", f"/runs/{run_id}/log?fence={fence}&offset={offset}", data)
+        return int(msgspec.json.decode(answer)["size"])
+
+    async def put_artifact(self, run_id: str, fence: int, name: str, path: Path, media_type: str) -> ArtifactRef:
+        """Store a file as an artifact."""
+        with path.open("rb") as file:
+            answer = await self._call("PUT", f"/runs/{run_id}/artifacts/{name}?fence={fence}", file, media_type)
+        return msgspec.json.decode(answer, type=ArtifactRef)
+
+    async def _call(self, method: str, path: str, body: Any, media_type: str = "application/json") -> bytes:
+        assert self._session is not None
+        data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
+        try:
+            async with self._session.request(
+                method, f"{self._server}/api/v1{path}", data=data, headers={"Content-Type": media_type}
+            ) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ServerGone(f"{self._server} does not answer ({type(error).__name__})") from error
+        if response.status >= 500:
+            raise ServerGone(f"{self._server} answers {response.status}")
+        if response.status >= 400:
+            try:
+                problem = msgspec.json.decode(answer)
+                raise Refused(response.status, problem["message_code"], problem["message"])
+            except (msgspec.DecodeError, KeyError, TypeError):
+                raise Refused(response.status, "", answer.decode(errors="replace")[:200]) from None
+        return answer

@@ -1,0 +1,203 @@
+"""The errors of Assay: one tree, each with a stable code, an HTTP status and a sentence that says what to do next.
+
+The docstring of a class is the template of its message; its keyword arguments fill the braces. `retry_after` is the policy of
+the error: None is permanent (the same call fails again), a number of seconds is temporary. Codes that EvalHub clients know
+keep the EvalHub name and wording.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class AssayError(Exception):
+    """An internal server error occurred: '{error}'."""
+
+    code: ClassVar[str] = "internal_server_error"
+    status: ClassVar[int] = 500
+    retry_after: ClassVar[float | None] = None
+
+    def __init__(self, **details: Any) -> None:
+        self.details = details
+        super().__init__((type(self).__doc__ or "").format(**details))
+
+    @property
+    def message(self) -> str:
+        """The sentence for the user."""
+        return str(self.args[0])
+
+
+class BadRequest(AssayError):
+    """{error}"""
+
+    code, status = "bad_request", 400
+
+
+class InvalidJson(BadRequest):
+    """The request JSON is invalid: '{error}'. Please check the request and try again."""
+
+    code = "invalid_json_request"
+
+
+class ValidationFailed(BadRequest):
+    """The request validation failed: '{error}'. Please check the request and try again."""
+
+    code = "request_validation_failed"
+
+
+class BodyTooLarge(AssayError):
+    """The request body exceeds the maximum allowed size of {limit} bytes."""
+
+    code, status = "request_body_too_large", 413
+
+
+class MissingPathParameter(BadRequest):
+    """The path parameter '{name}' is required."""
+
+    code = "missing_path_parameter"
+
+
+class BadQueryValue(BadRequest):
+    """The query parameter '{name}' is not a valid {kind}: '{value}'."""
+
+    code = "query_parameter_invalid"
+
+
+class QueryValueNotAllowed(BadRequest):
+    """The query parameter '{name}' is not valid. Allowed values are: '{values}'."""
+
+    code = "query_parameter_value_invalid"
+
+
+class UnknownQuery(BadRequest):
+    """The parameter '{name}' is not a valid query parameter. Allowed parameters are: {allowed}."""
+
+    code = "query_bad_parameter"
+
+
+class QueryMismatch(BadRequest):
+    """The query parameters '{names}' are mutually exclusive."""
+
+    code = "query_parameter_mismatch"
+
+
+class NotFound(AssayError):
+    """The {kind} resource '{id}' was not found."""
+
+    code, status = "resource_not_found", 404
+
+
+class DoesNotExist(BadRequest):
+    """The {kind} with id '{id}' does not exist."""
+
+    code = "resource_does_not_exist"
+
+
+class JobIsTerminal(AssayError):
+    """The job {id} can not be {wanted} because it is '{state}'."""
+
+    code, status = "job_can_not_be_updated", 409
+
+
+class MethodNotAllowed(AssayError):
+    """The HTTP method {method} is not allowed for the API {path}."""
+
+    code, status = "method_not_allowed", 405
+
+
+class ModelUrlRequired(BadRequest):
+    """The model URL is required when not all benchmarks have pre-recorded data."""
+
+    code = "model_url_required"
+
+
+class ShaIsReadOnly(BadRequest):
+    """The field 'resolved_sha' is read-only and must not be set on create."""
+
+    code = "resolved_sha_read_only"
+
+
+class ExperimentTrackingOff(BadRequest):
+    """MLflow is required for experiment tracking. Please configure MLflow in the service configuration and try again."""
+
+    code = "mlflow_required_for_experiment"
+
+
+class EngineMissing(BadRequest):
+    """The engine '{engine}', which provider '{provider}' needs, is not installed. Run `assay engines install {engine}` \
+on the machine of the worker and submit again."""
+
+    code = "engine_not_installed"
+
+
+class PreflightFailed(BadRequest):
+    """{field}: {problem}"""
+
+    code = "preflight_failed"
+
+
+class CredentialInBody(BadRequest):
+    """{field} looks like a credential. Put the key into a file and name it in model.auth.secret_ref instead."""
+
+    code = "credential_in_request"
+
+
+class IdempotencyMismatch(AssayError):
+    """The Idempotency-Key '{key}' was used before with another request body. Use a new key for a new job."""
+
+    code, status = "idempotency_key_reused", 422
+
+
+class StaleFence(AssayError):
+    """The lease on run {run} has passed to someone else (fence {fence} is stale). Stop the run and drop its results."""
+
+    code, status = "stale_fence", 409
+
+
+class UnknownWorker(AssayError):
+    """The worker '{worker}' is not registered, or registered again since. Register and lease anew."""
+
+    code, status = "unknown_worker", 409
+
+
+class Unauthorised(AssayError):
+    """This call needs the key of a worker. Start the worker with the key that the server printed or was given."""
+
+    code, status = "unauthorized", 401
+
+
+class PlainNotFound(AssayError):
+    """404 page not found"""
+
+    code, status = "page_not_found", 404
+
+
+class StoreUnavailable(AssayError):
+    """The database did not take the change: {error}. Nothing was lost; {remedy}, then repeat the request."""
+
+    code, status = "store_unavailable", 503
+    retry_after = 5.0
+
+
+class StoreUnusable(AssayError):
+    """The database {path} cannot be used: {error}. {remedy}"""
+
+    code, status = "store_unusable", 503
+
+
+class SettingInvalid(AssayError):
+    """{name} ({origin}): {problem}"""
+
+    code, status = "setting_invalid", 400
+
+
+class CatalogueInvalid(AssayError):
+    """The catalogue file {path} is not valid: {problem}"""
+
+    code, status = "catalogue_invalid", 400
+
+
+class CannotListen(AssayError):
+    """{problem}"""
+
+    code, status = "cannot_listen", 400

@@ -1,0 +1,125 @@
+"""The wire shapes of the worker API: what a worker and the server say to each other.
+
+Every call about a run carries the *fence* of the lease it was made under; a stale one is answered with 409 and the worker
+stops what it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from assay.model.plan import Context, Plan
+
+
+FENCE_HEADER = "X-Assay-Fence"
+"""Carries the fence of the lease under which an adapter's event was sent; the gateway adds it."""
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker says who it is. One `name` is one worker: registering it again ends its earlier incarnation."""
+
+    name: str
+    incarnation: str
+    """Random, new for every process."""
+    slots: int
+    engines: dict[str, str] = {}
+    """Engine name to version."""
+    version: str = ""
+
+
+class Registered(msgspec.Struct, frozen=True):
+    """The server's terms, in seconds."""
+
+    lease_s: float
+    heartbeat_s: float
+
+
+class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for up to `free` runs; wait up to `wait_s` seconds for something to happen."""
+
+    incarnation: str
+    free: int
+    wait_s: float = 20.0
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A run, and the right to execute it until the lease lapses."""
+
+    run_id: str
+    job_id: str
+    index: int
+    attempt: int
+    fence: int
+    plan: Plan
+    context: Context
+
+
+class LeaseAnswer(msgspec.Struct, frozen=True):
+    """New leases; `check` asks for a heartbeat at once, because something the worker holds has been stopped."""
+
+    leases: list[Lease]
+    check: bool = False
+
+
+class Holding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One run that the worker still works on, and how far it is (samples done of all)."""
+
+    run_id: str
+    fence: int
+    done: int = 0
+    total: int = 0
+    phase: str = ""
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """Everything the worker holds: renews all its leases in one call."""
+
+    incarnation: str
+    holding: list[Holding]
+
+
+class HeartbeatAnswer(msgspec.Struct, frozen=True):
+    """Runs the worker must stop: cancelled, deleted, finished by a report, or leased to someone else."""
+
+    stop: list[str]
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The run's process has started."""
+
+    fence: int
+
+
+class ArtifactRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A named output that has been uploaded. `digest` is `sha256:<hex>`, `size` in bytes."""
+
+    name: str
+    digest: str
+    size: int
+    media_type: str = "application/octet-stream"
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an attempt ended.
+
+    `outcome`: `completed` (with metrics), `failed` (with code and message; `temporary` asks for another attempt), `exited`
+    (the process is gone and nobody has said how the benchmark went: the watchdog decides after a grace period), `released`
+    (stopped as told; the server already knows why).
+    """
+
+    fence: int
+    outcome: str
+    code: str = ""
+    message: str = ""
+    origin: str = "runtime"
+    temporary: bool = False
+    exit_code: int | None = None
+    metrics: dict[str, Any] = {}
+    additional_info: dict[str, Any] = {}
+    artifacts: list[ArtifactRef] = []
+    warning: str = ""
+
+
+OUTCOMES = frozenset({"completed", "failed", "exited", "released"})

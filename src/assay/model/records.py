@@ -1,0 +1,113 @@
+"""What the store keeps, as data: jobs, runs, attempts, events. Times are whole microseconds since 1970 (UTC)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from assay.model.plan import Context, Plan
+from assay.model.states import JobState, RunState, Status, Verdict
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """The small mutable state of one unit of execution."""
+
+    id: str
+    job_id: str
+    index: int
+    provider_id: str
+    benchmark_id: str
+    engine: str
+    state: RunState
+    status: Status
+    priority: int
+    queued_at: int
+    available_at: int
+    attempts: int
+    max_attempts: int
+    fence: int
+    worker: str | None
+    lease_expires_at: int | None
+    grace_until: int | None
+    finished_at: int | None
+    verdict: Verdict | None
+    done: int
+    total: int
+    report: bytes
+    """JSON of `results.Report`."""
+    result: bytes
+    """JSON of `results.Result`; empty before there is one."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A submission: its immutable spec, and what follows from its runs."""
+
+    id: str
+    kind: str
+    tenant: str
+    owner: str
+    name: str
+    experiment_id: str
+    state: JobState
+    cancelled: bool
+    created_at: int
+    updated_at: int
+    version: int
+    spec: bytes
+    """JSON object of what was posted, normalised."""
+    test: bytes
+    """JSON of `scores.JobTest`; empty where there is none."""
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run to be created with its job."""
+
+    id: str
+    plan: Plan
+    context: Context
+    digest: str
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job to be created. `threshold` is the job's resolved pass threshold."""
+
+    id: str
+    kind: str
+    tenant: str
+    owner: str
+    name: str
+    tags: list[str]
+    spec: bytes
+    runs: list[NewRun]
+    threshold: float | None = None
+    priority: int = 0
+    max_attempts: int = 3
+    idempotency_key: str = ""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One try of a run. `outcome` empty: still going on."""
+
+    run_id: str
+    number: int
+    fence: int
+    worker: str
+    leased_at: int
+    started_at: int | None
+    ended_at: int | None
+    outcome: str
+    code: str
+    message: str
+    exit_code: int | None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """An append-only fact. `seq` grows; `run_id` empty: about the job."""
+
+    seq: int
+    job_id: str
+    run_id: str
+    at: int
+    type: str
+    data: dict[str, Any]

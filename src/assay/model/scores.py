@@ -1,0 +1,75 @@
+"""Pass criteria: a benchmark's primary metric against its threshold, and a job's weighted score.
+
+All arithmetic is in doubles. The rules are those of the EvalHub contract with its known defects put right: criteria are
+resolved once, at submit, per benchmark index; a lower-is-better score outside [0, 1] cannot be inverted and takes no part in
+the weighted score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from assay.model.results import BenchmarkTest, Message
+
+
+class Criteria(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one benchmark of a job is judged. `metric` empty: it is not. `weight` >= 0; 0 takes no part in the job's score."""
+
+    metric: str = ""
+    lower_is_better: bool = False
+    threshold: float | None = None
+    weight: float = 1.0
+
+
+class JobTest(msgspec.Struct, frozen=True, omit_defaults=True, rename={"passed": "pass"}):
+    """A job's weighted score held against its threshold. `excluded` are the indexes of benchmarks left out of the score."""
+
+    score: float
+    threshold: float
+    passed: bool
+    excluded: list[int] = []
+
+
+DEFAULT_THRESHOLD = 0.5
+
+
+def judge(criteria: Criteria, metrics: Mapping[str, Any]) -> tuple[BenchmarkTest | None, Message | None]:
+    """Return the test of a benchmark, if its criteria ask for one, and a warning if they ask but the metrics do not answer."""
+    if not criteria.metric or criteria.threshold is None:
+        return None, None
+    value = metrics.get(criteria.metric)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        problem = "is not a number" if criteria.metric in metrics else "was not reported"
+        return None, Message(
+            f"The primary metric '{criteria.metric}' {problem}, so the benchmark could not be judged.",
+            "primary_metric_not_numeric",
+            "server",
+        )
+    passed = value <= criteria.threshold if criteria.lower_is_better else value >= criteria.threshold
+    return BenchmarkTest(value, criteria.metric, criteria.threshold, passed), None
+
+
+def job_test(
+    rows: Iterable[tuple[int, Criteria, BenchmarkTest]], threshold: float | None
+) -> JobTest | None:
+    """Return the weighted score over the judged benchmarks `(index, criteria, test)`, or None where none counts."""
+    total = weight = 0.0
+    excluded = []
+    for index, criteria, test in rows:
+        score = test.primary_score
+        if criteria.lower_is_better:
+            if not 0 <= score <= 1:
+                excluded.append(index)
+                continue
+            score = 1 - score
+        total += criteria.weight * score
+        weight += criteria.weight
+    if not weight:
+        return None
+    # Twelve decimals hide the last bits of binary fractions (0.1 + 0.2) and nothing that was measured.
+    score, least = round(total / weight, 12), DEFAULT_THRESHOLD if threshold is None else threshold
+    return JobTest(score, least, score >= least, excluded)

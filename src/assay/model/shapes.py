@@ -1,0 +1,279 @@
+"""A small language for the shapes of JSON bodies: one description gives reading, checking, normalising and the OpenAPI schema.
+
+Reading follows the EvalHub contract: members match without regard to case, `null` is absent, unknown members are dropped, a
+wrong JSON type is an error at once, and all broken rules are reported together, in the order of the members. What comes out is
+normalised: members in the order of the shape, free-form objects sorted, empty optional members left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from assay.model.errors import InvalidJson, ValidationFailed
+
+
+class Failure(NamedTuple):
+    """A broken rule: where (`path` below the root, `field`), which (`tag`), and the text that replaces the list, if any."""
+
+    path: str
+    field: str
+    tag: str
+    text: str = ""
+
+
+class Shape(Protocol):
+    """A JSON value of some kind."""
+
+    def read(self, value: Any, path: str, failures: list[Failure]) -> Any:
+        """Return the normalised value; append broken rules. Raises InvalidJson for a wrong JSON type."""
+        ...
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the value."""
+        ...
+
+
+Rule = Callable[[Any], bool]
+
+
+def _wrong(path: str, expected: str, value: Any) -> InvalidJson:
+    kinds = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    return InvalidJson(error=f"{path}: expected {expected}, found {kinds.get(type(value), 'null')}")
+
+
+def _name(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string. `checks` are (tag, rule) pairs for non-empty values; `one_of` lists the permitted ones."""
+
+    least: int = 0
+    most: int = 0
+    checks: Sequence[tuple[str, Rule]] = ()
+    one_of: Sequence[str] = ()
+    format: str = ""
+
+    def read(self, value: Any, path: str, failures: list[Failure]) -> str:
+        if not isinstance(value, str):
+            raise _wrong(path, "string", value)
+        name = _name(path)
+        if self.most and len(value) > self.most:
+            failures.append(Failure(path, name, "max"))
+        if self.one_of and value and value not in self.one_of:
+            failures.append(Failure(path, name, "oneof", f"{name} must be one of: {', '.join(self.one_of)}"))
+        for tag, rule in self.checks:
+            if (value or tag == "notblank") and not rule(value):
+                failures.append(Failure(path, name, tag, _SPECIAL.get(tag, "")))
+                break
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"type": "string"}
+        if self.most:
+            out["maxLength"] = self.most
+        if self.one_of:
+            out["enum"] = list(self.one_of)
+        if self.format:
+            out["format"] = self.format
+        return out
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number; `least` bounds it from below."""
+
+    least: float | None = None
+
+    def read(self, value: Any, path: str, failures: list[Failure]) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise _wrong(path, "number", value)
+        if self.least is not None and value < self.least:
+            failures.append(Failure(path, _name(path), "min"))
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number"} | ({"minimum": self.least} if self.least is not None else {})
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number that fits 64 bits."""
+
+    least: int | None = None
+
+    def read(self, value: Any, path: str, failures: list[Failure]) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
+            raise _wrong(path, "integer", value)
+        if self.least is not None and value < self.least:
+            failures.append(Failure(path, _name(path), "min"))
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer"} | ({"minimum": self.least} if self.least is not None else {})
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A boolean."""
+
+    def read(self, value: Any, path: str, failures: list[Failure]) -> bool:
+        if not isinstance(value, bool):
+            raise _wrong(path, "boolean", value)
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class Free:
+    """A free-form object; comes back with its keys sorted."""
+
+    def read(self, value: Any, path: str, failures: list[Failure]) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise _wrong(path, "object", value)
+        return _sorted(value)  # type: ignore[no-any-return]
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": True}
+
+
+@dataclass(frozen=True)
+class TextMap:
+    """An object whose values are strings."""
+
+    def read(self, value: Any, path: str, failures: list[Failure]) -> dict[str, str]:
+        if not isinstance(value, dict):
+            raise _wrong(path, "object", value)
+        for key, item in value.items():
+            if not isinstance(item, str):
+                raise _wrong(f"{path}.{key}", "string", item)
+        return dict(sorted(value.items()))
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": {"type": "string"}}
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list; `null` elements are read as the empty value of their shape and so fail its rules."""
+
+    item: Shape
+    least: int = 0
+    most: int = 0
+
+    def read(self, value: Any, path: str, failures: list[Failure]) -> list[Any]:
+        if not isinstance(value, list):
+            raise _wrong(path, "array", value)
+        if len(value) < self.least:
+            failures.append(Failure(path, _name(path), "min"))
+        if self.most and len(value) > self.most:
+            failures.append(Failure(path, _name(path), "max"))
+        return [self.item.read(item, f"{path}[{i}]", failures) for i, item in enumerate(value)]
+
+    def schema(self) -> dict[str, Any]:
+        out: dict[str, Any] = {"type": "array", "items": self.item.schema()}
+        if self.least:
+            out["minItems"] = self.least
+        if self.most:
+            out["maxItems"] = self.most
+        return out
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of an object. `required`: absent, null and empty fail (`zero` permits 0); `always`: written even when empty."""
+
+    name: str
+    shape: Shape
+    required: bool = False
+    zero: bool = False
+    always: bool = False
+    label: str = ""
+    """How the member shows in the path of a failure, where that differs from its name."""
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object with known members. `rules` see the normalised object and return further failures (relative paths)."""
+
+    members: Sequence[Member]
+    rules: Sequence[Callable[[dict[str, Any]], list[Failure]]] = ()
+    index: dict[str, Member] = field(init=False, default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        self.index.update({member.name.lower(): member for member in self.members})
+
+    def read(self, value: Any, path: str, failures: list[Failure]) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise _wrong(path or "the body", "object", value)
+        given = {member.name: item for key, item in value.items() if (member := self.index.get(key.lower()))}
+        out: dict[str, Any] = {}
+        for member in self.members:
+            inner = f"{path}.{member.label or member.name}" if path else member.label or member.name
+            item = given.get(member.name)
+            if item is None:
+                if member.required:
+                    failures.append(Failure(inner, _name(inner), "required"))
+                if member.always:
+                    out[member.name] = _EMPTY[type(member.shape)]
+                continue
+            if member.required and item == "":
+                failures.append(Failure(inner, _name(inner), "required"))
+            item = member.shape.read(item, inner, failures)
+            if member.always or member.zero or not _empty(item):
+                out[member.name] = item
+        for rule in self.rules:
+            failures += [f._replace(path=f"{path}.{f.path}" if path else f.path) for f in rule(out)]
+        return out
+
+    def schema(self) -> dict[str, Any]:
+        out: dict[str, Any] = {
+            "type": "object",
+            "properties": {member.name: member.shape.schema() for member in self.members},
+        }
+        required = [member.name for member in self.members if member.required]
+        return out | ({"required": required} if required else {})
+
+
+_EMPTY: dict[type, Any] = {Text: "", Integer: 0, ListOf: [], Free: {}, Flag: False, Number: 0}
+
+_SPECIAL = {"git_http_with_secret": "git url with credentials must use https scheme"}
+
+
+def _empty(value: Any) -> bool:
+    """Say whether an optional member is left out of the answer. An empty object stays: its rules have been checked."""
+    return value in ("", 0, False) or value == []
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [_sorted(item) for item in value]
+    return value
+
+
+def read(shape: Object, root: str, value: Any) -> dict[str, Any]:
+    """Return the normalised body, or raise InvalidJson (wrong type) or ValidationFailed (every broken rule)."""
+    failures: list[Failure] = []
+    out = shape.read({} if value is None else value, "", failures)
+    refuse(root, failures)
+    return out
+
+
+def refuse(root: str, failures: list[Failure]) -> None:
+    """Raise ValidationFailed with the text of the EvalHub contract, if anything failed."""
+    if not failures:
+        return
+    if failures[0].text:
+        raise ValidationFailed(error=failures[0].text)
+    lines = [
+        f"Key: '{root}.{f.path}' Error:Field validation for '{f.field}' failed on the '{f.tag}' tag" for f in failures
+    ]
+    raise ValidationFailed(error="\n".join(lines))

@@ -1,0 +1,308 @@
+"""The body of a submission and of a status event, as the EvalHub contract has them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from assay.model.shapes import Failure, Flag, Free, Integer, ListOf, Member, Number, Object, Text, TextMap
+
+_LABEL: Final = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+_SHA: Final = re.compile(r"^[0-9a-fA-F]{7,40}$")
+_RFC3339: Final = re.compile(
+    r"^\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$"
+)
+_BLOCKED_HOSTS: Final = {"localhost", "localhost.localdomain", "metadata", "metadata.google.internal"}
+_BLOCKED_ENDS: Final = (".cluster.local", ".svc", ".local")
+
+
+def tag_name(value: str) -> bool:
+    """A tag: 1 to 128 characters without comma and vertical bar, which filters use."""
+    return 1 <= len(value) <= 128 and "," not in value and "|" not in value
+
+
+def absolute_url(value: str) -> bool:
+    """An absolute URL with a scheme."""
+    try:
+        parts = urlsplit(value)
+        return bool(parts.scheme and (parts.netloc or parts.path)) and parts.port != -1
+    except ValueError:
+        return False
+
+
+def http_url(value: str) -> bool:
+    """An http or https URL with a host."""
+    return absolute_url(value) and urlsplit(value).scheme in ("http", "https") and bool(urlsplit(value).hostname)
+
+
+def public_git_url(value: str) -> bool:
+    """An http(s) URL whose host is not, by its name or literal address, an inner one; user info is refused."""
+    if not http_url(value):
+        return False
+    parts = urlsplit(value)
+    host = (parts.hostname or "").rstrip(".").lower()
+    if parts.username or parts.password or host in _BLOCKED_HOSTS or host.endswith(_BLOCKED_ENDS):
+        return False
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return bool(host)
+
+
+def rfc3339(value: str) -> bool:
+    """A time with an offset, RFC 3339."""
+    return bool(_RFC3339.match(value))
+
+
+def resolved_sha(value: object) -> bool:
+    """A git commit: 7 to 40 hexadecimal digits."""
+    return isinstance(value, str) and bool(_SHA.match(value))
+
+
+TEXT: Final = Text()
+NAME: Final = Text(checks=(("rfc1123_dns_label", lambda v: bool(_LABEL.match(v))),))
+_NOT_BLANK: Final = ("notblank", lambda value: bool(value.strip()))
+_TIME: Final = Text(checks=(("datetime", rfc3339),), format="date-time")
+TAGS: Final = ListOf(Text(checks=(("tagname", tag_name),)))
+PRIMARY_SCORE: Final = Object((Member("metric", TEXT, required=True), Member("lower_is_better", Flag())))
+PASS_CRITERIA: Final = Object((Member("threshold", Number(), required=True, zero=True),))
+
+
+def _one_source(value: dict[str, Any]) -> list[Failure]:
+    sources = [name for name in ("s3", "pvc", "git", "hf") if name in value]
+    if len(sources) > 1:
+        text = "test_data_ref: exactly one of s3, pvc, git, or hf must be set"
+        return [Failure(sources[0], sources[0], "excluded_with", text)]
+    if not sources:
+        text = "test_data_ref: one of s3, pvc, git, or hf must be set"
+        return [Failure("s3", "s3", "required_without_all", text)]
+    return []
+
+
+def _https_with_secret(value: dict[str, Any]) -> list[Failure]:
+    if value.get("secret_ref") and urlsplit(value.get("url", "")).scheme == "http":
+        return [Failure("url", "url", "git_http_with_secret", "git url with credentials must use https scheme")]
+    return []
+
+
+def _no_way_up(value: dict[str, Any]) -> list[Failure]:
+    if ".." in value.get("sub_path", "").split("/"):
+        return [Failure("sub_path", "sub_path", "relative_path")]
+    return []
+
+
+TEST_DATA: Final = Object(
+    (
+        Member("type", Text(one_of=("data_set", "pre_recorded_data"))),
+        Member("resolved_sha", TEXT),
+        Member(
+            "s3",
+            Object((
+                Member("bucket", TEXT, required=True),
+                Member("key", TEXT, required=True),
+                Member("secret_ref", TEXT, required=True),
+            )),
+        ),
+        Member("pvc", Object((Member("claim_name", NAME, required=True), Member("sub_path", TEXT)), (_no_way_up,))),
+        Member(
+            "git",
+            Object(
+                (
+                    Member("url", Text(checks=(("http_url", http_url), ("git_clone_url", public_git_url))), required=True),
+                    Member("ref", TEXT, required=True),
+                    Member("sub_path", TEXT),
+                    Member("secret_ref", NAME),
+                ),
+                (_https_with_secret, _no_way_up),
+            ),
+        ),
+        Member(
+            "hf",
+            Object((
+                Member("repo_id", Text(checks=(_NOT_BLANK,)), required=True),
+                Member("revision", TEXT),
+                Member("sub_path", TEXT),
+                Member("secret_ref", NAME),
+            )),
+        ),
+    ),
+    (_one_source,),
+)
+
+QUEUE: Final = Object((Member("kind", Text(one_of=("kueue",))), Member("name", NAME, required=True)))
+_QUANTITY: Final = Object((Member("request", TEXT), Member("limit", TEXT)))
+
+
+def _profile_or_parts(value: dict[str, Any]) -> list[Failure]:
+    if value.get("hardware_profile_name") and any(value.get(part) for part in ("queue", "cpu", "memory", "gpu")):
+        text = "hardware_config: hardware_profile_name cannot be combined with queue, cpu, memory, or gpu"
+        return [Failure("hardware_profile_name", "hardware_profile_name", "hardware_config_exclusive", text)]
+    return []
+
+
+HARDWARE: Final = Object(
+    (
+        Member("hardware_profile_name", NAME),
+        Member("queue", QUEUE),
+        Member("cpu", _QUANTITY),
+        Member("memory", _QUANTITY),
+        Member("gpu", Object((Member("name", TEXT), Member("count", Integer(least=0))))),
+    ),
+    (_profile_or_parts,),
+)
+
+BENCHMARK: Final = Object((
+    Member("id", TEXT, required=True, label="Ref.id"),
+    Member("provider_id", TEXT, required=True),
+    Member("weight", Number(least=0), zero=True),
+    Member("primary_score", PRIMARY_SCORE),
+    Member("pass_criteria", PASS_CRITERIA),
+    Member("hardware_config", HARDWARE),
+    Member("parameters", Free()),
+    Member("test_data_ref", TEST_DATA),
+))
+
+MODEL: Final = Object((
+    Member("url", Text(checks=(("url", absolute_url),)), always=True),
+    Member("name", TEXT, required=True),
+    Member("auth", Object((Member("secret_ref", TEXT, required=True),))),
+    Member("parameters", Free()),
+    Member("card_url", TEXT),
+))
+
+
+def _benchmarks_or_collection(value: dict[str, Any]) -> list[Failure]:
+    has_collection = bool(value.get("collection", {}).get("id"))
+    if not has_collection and not value.get("benchmarks"):
+        return [Failure("benchmarks", "benchmarks", "minimum one benchmark")]
+    if has_collection and value.get("benchmarks"):
+        return [Failure("benchmarks", "benchmarks", "benchmarks or collection")]
+    return []
+
+
+JOB: Final = Object(
+    (
+        Member("name", TEXT, required=True),
+        Member("description", TEXT),
+        Member("tags", TAGS),
+        Member("model", MODEL, required=True),
+        Member("pass_criteria", PASS_CRITERIA),
+        Member("benchmarks", ListOf(BENCHMARK)),
+        Member("collection", Object((Member("id", TEXT, required=True), Member("benchmarks", ListOf(BENCHMARK))))),
+        Member(
+            "experiment",
+            Object((
+                Member("name", Text(checks=(_NOT_BLANK,)), required=True),
+                Member(
+                    "tags",
+                    ListOf(
+                        Object((
+                            Member("key", Text(most=250), required=True),
+                            Member("value", Text(most=5000), required=True),
+                        )),
+                        most=20,
+                    ),
+                ),
+                Member("artifact_location", TEXT),
+            )),
+        ),
+        Member("custom", Free()),
+        Member(
+            "exports",
+            Object((
+                Member(
+                    "oci",
+                    Object((
+                        Member(
+                            "coordinates",
+                            Object((
+                                Member("oci_host", TEXT, required=True),
+                                Member("oci_repository", TEXT, required=True),
+                                Member("oci_tag", TEXT),
+                                Member("oci_subject", TEXT),
+                                Member("annotations", TextMap()),
+                            )),
+                            required=True,
+                        ),
+                        Member("k8s", Object((Member("connection", TEXT, required=True),))),
+                    )),
+                ),
+            )),
+        ),
+        Member("hardware_config", HARDWARE),
+        Member("queue", QUEUE),
+        Member("timeout_seconds", Number(least=0)),
+        Member("priority", Integer()),
+    ),
+    (_benchmarks_or_collection,),
+)
+"""`EvaluationJobConfig`, with Assay's own members `timeout_seconds` and `priority`."""
+
+_MESSAGE: Final = Object((
+    Member("message", TEXT, required=True),
+    Member("message_code", TEXT, required=True),
+    Member("message_origin", TEXT),
+))
+_METRIC_TYPES: Final = ("numeric", "categorical", "array_ordered", "array_unordered", "time_series")
+
+
+def _schema_matches(value: dict[str, Any]) -> list[Failure]:
+    names = [entry.get("name", "") for entry in value.get("metrics_schema", [])]
+    failures = []
+    if len(names) != len(set(names)):
+        failures.append(Failure("metrics_schema", "metrics_schema", "metrics_schema_duplicate_name"))
+    failures += [
+        Failure(f"metrics_schema[{i}].name", "name", "metrics_schema_name_not_in_metrics")
+        for i, name in enumerate(names)
+        if name and name not in value.get("metrics", {})
+    ]
+    return failures
+
+
+PHASES: Final = (
+    "initializing",
+    "loading_data",
+    "running_evaluation",
+    "post_processing",
+    "persisting_artifacts",
+    "completed",
+)
+
+EVENT: Final = Object((
+    Member(
+        "benchmark_status_event",
+        Object(
+            (
+                Member("provider_id", TEXT, required=True),
+                Member("id", TEXT, required=True),
+                Member("benchmark_index", Integer(least=0), always=True),
+                Member("status", Text(one_of=("pending", "running", "completed", "failed")), required=True),
+                Member("phase", Text(one_of=PHASES)),
+                Member("metrics", Free()),
+                Member(
+                    "metrics_schema",
+                    ListOf(
+                        Object((
+                            Member("name", TEXT, required=True),
+                            Member("type", Text(one_of=_METRIC_TYPES), required=True),
+                        ))
+                    ),
+                ),
+                Member("additional_info", Free()),
+                Member("artifacts", Free()),
+                Member("error_message", _MESSAGE),
+                Member("warning_message", _MESSAGE),
+                Member("started_at", _TIME),
+                Member("completed_at", _TIME),
+                Member("mlflow_run_id", TEXT),
+                Member("logs_path", TEXT),
+                Member("job_meta", Free()),
+            ),
+            (_schema_matches,),
+        ),
+        required=True,
+    ),
+))
+"""`StatusEvent`."""

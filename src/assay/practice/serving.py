@@ -1,0 +1,28 @@
+"""The practice endpoint as a process: binds a port, says when it is ready, stops on SIGINT and SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from assay import listening
+from assay.practice.app import create_app
+from assay.practice.options import Options
+
+
+def serve(host: str, port: int, options: Options) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Prints `practice model ready on http://HOST:PORT/v1` once it accepts connections. Port 0 picks a free one. Raises
+    CannotListen. End the process with `os._exit` after it returns (see `assay.listening`).
+    """
+    listener = listening.bind(host, port)
+    with listener:
+        app = create_app(options)
+
+        async def run() -> None:
+            sys.stdout.write(f"practice model ready on {listening.url_of(listener)}/v1\n")
+            sys.stdout.flush()
+            await listening.serve(app, listener, app.state.endpoint.closing.set)
+
+        asyncio.run(run())

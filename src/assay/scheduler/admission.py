@@ -1,0 +1,166 @@
+"""Admission: the one function through which every submission becomes a job.
+
+It resolves what was posted into a plan for each run, and refuses here what cannot succeed later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.config import Settings
+from assay.engines.base import Offer
+from assay.engines.registry import planner
+from assay.model.errors import (
+    CredentialInBody,
+    ExperimentTrackingOff,
+    ModelUrlRequired,
+    NotFound,
+    ShaIsReadOnly,
+)
+from assay.model.plan import Context, Model, Plan
+from assay.model.records import NewJob, NewRun
+from assay.model.scores import Criteria
+from assay.scheduler.catalogue import Catalogue, Provider
+from assay.scheduler.identifiers import new_id, now
+from assay.store.base import Store
+from assay.store.jobs import CreateJob
+
+_CREDENTIAL = re.compile(r"(?i)^(api[-_]?key|apikey|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer)$")
+_PRE_RECORDED = "pre_recorded_data"
+
+
+async def submit(
+    store: Store,
+    catalogue: Catalogue,
+    settings: Settings,
+    body: Mapping[str, Any],
+    *,
+    tenant: str,
+    owner: str,
+    idempotency_key: str = "",
+) -> str:
+    """Create a job from a normalised submission (`model.submission.JOB`); return its id once it is durable.
+
+    Raises NotFound (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing and others
+    of the error tree.
+    """
+    # Planning reads task files and hashes data sets, which may be large.
+    runs = await asyncio.to_thread(plan_runs, catalogue, settings, body)
+    job = NewJob(
+        id=new_id(),
+        kind="evaluation",
+        tenant=tenant,
+        owner=owner,
+        name=body["name"],
+        tags=body.get("tags", []),
+        spec=msgspec.json.encode(body),
+        runs=runs,
+        threshold=body.get("pass_criteria", {}).get("threshold"),
+        priority=body.get("priority", 0),
+        idempotency_key=idempotency_key,
+    )
+    return await store.apply(CreateJob(job, now()))
+
+
+def plan_runs(catalogue: Catalogue, settings: Settings, body: Mapping[str, Any]) -> list[NewRun]:
+    """Return a run for every benchmark of a submission, each with its plan. Reads files; call off the event loop."""
+    if "collection" in body:
+        raise NotFound(kind="collection", id=body["collection"]["id"])
+    _no_credentials("model", body["model"])
+    benchmarks = body["benchmarks"]
+    for benchmark in benchmarks:
+        if "resolved_sha" in benchmark.get("test_data_ref", {}):
+            raise ShaIsReadOnly
+    offers = [(catalogue.provider(b["provider_id"]), b) for b in benchmarks]
+    entries = [provider.benchmark(b["id"]) for provider, b in offers]
+    if not body["model"].get("url") and any(b.get("test_data_ref", {}).get("type") != _PRE_RECORDED for b in benchmarks):
+        raise ModelUrlRequired
+    if "experiment" in body:
+        raise ExperimentTrackingOff
+    return [
+        _run(settings, body, provider, entry, benchmark)
+        for (provider, benchmark), entry in zip(offers, entries, strict=True)
+    ]
+
+
+def _run(
+    settings: Settings, body: Mapping[str, Any], provider: Provider, entry: Mapping[str, Any], benchmark: Mapping[str, Any]
+) -> NewRun:
+    model = body["model"]
+    parameters = dict(benchmark.get("parameters", {}))
+    _no_credentials(f"benchmarks.{benchmark['id']}.parameters", parameters)
+    num_examples = _lift_examples(parameters)
+    runtime = provider.config.get("runtime", {})
+    offer = Offer(
+        provider_id=provider.id,
+        benchmark=entry,
+        runtime=runtime,
+        folder=provider.folder,
+        parameters=parameters,
+        model_url=model.get("url", ""),
+    )
+    resolved = planner(provider.engine).resolve(offer, Path(settings.engines_dir))
+    plan = Plan(
+        kind="evaluation",
+        provider_id=provider.id,
+        benchmark_id=benchmark["id"],
+        engine=provider.engine,
+        engine_version=resolved.version,
+        model=Model(model["name"], model.get("url", ""), model.get("parameters", {}), model.get("card_url", "")),
+        parameters=parameters | ({"num_examples": num_examples} if num_examples is not None else {}),
+        options=resolved.options,
+        datasets=resolved.datasets,
+    )
+    context = Context(
+        secret_ref=model.get("auth", {}).get("secret_ref", ""),
+        criteria=_criteria(benchmark, entry),
+        timeout_s=body.get("timeout_seconds") or runtime.get("assay", {}).get("timeout_seconds"),
+        num_examples=num_examples,
+        exports=body.get("exports", {}),
+        locations=resolved.locations,
+    )
+    return NewRun(id=new_id(), plan=plan, context=context, digest=plan.digest())
+
+
+def _criteria(benchmark: Mapping[str, Any], entry: Mapping[str, Any]) -> Criteria:
+    """Return how a benchmark is judged: the submission's own word first, the provider's second, member by member."""
+    score = benchmark.get("primary_score") or entry.get("primary_score") or {}
+    criteria = benchmark.get("pass_criteria") or entry.get("pass_criteria") or {}
+    return Criteria(
+        metric=score.get("metric", ""),
+        lower_is_better=score.get("lower_is_better", False),
+        threshold=criteria.get("threshold"),
+        weight=benchmark.get("weight", 1.0),
+    )
+
+
+def _lift_examples(parameters: dict[str, Any]) -> int | None:
+    """Take `num_examples` out of the parameters where it is a whole number (or its text); else leave it alone."""
+    value = parameters.get("num_examples")
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return None
+    del parameters["num_examples"]
+    return value
+
+
+def _no_credentials(field: str, value: Any) -> None:
+    """Raise CredentialInBody where a member of `value` is named like a credential, or a URL carries one."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if _CREDENTIAL.match(name) and isinstance(item, str) and item:
+                raise CredentialInBody(field=f"{field}.{name}")
+            _no_credentials(f"{field}.{name}", item)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _no_credentials(f"{field}[{i}]", item)
+    elif isinstance(value, str) and re.match(r"^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@", value, re.IGNORECASE):
+        raise CredentialInBody(field=field)
+

@@ -1,0 +1,37 @@
+"""The clock and the identifiers of a running program."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import threading
+import time
+
+from assay.model.ids import uuid7
+
+_lock = threading.Lock()
+_last = (0, 0)
+
+
+def now() -> int:
+    """Return the time in microseconds since 1970 (UTC)."""
+    return time.time_ns() // 1000
+
+
+def rfc3339(microseconds: int) -> str:
+    """Return RFC 3339 text, in UTC with microseconds."""
+    whole, fraction = divmod(microseconds, 1_000_000)
+    return f"{datetime.datetime.fromtimestamp(whole, datetime.UTC):%Y-%m-%dT%H:%M:%S}.{fraction:06d}Z"
+
+
+def new_id() -> str:
+    """Return a new UUIDv7; within this process each sorts after the one before, even in the same millisecond."""
+    global _last
+    with _lock:
+        milliseconds = max(time.time_ns() // 1_000_000, _last[0])
+        tail = int.from_bytes(os.urandom(10)) >> 6 & ~(0xF << 76)
+        if milliseconds == _last[0]:
+            # The variant and version bits are overwritten, so count in the 62 bits below them.
+            tail = _last[1] + 1 + (int.from_bytes(os.urandom(4)) & 0xFFFF)
+        _last = (milliseconds, tail & ((1 << 80) - 1))
+        return uuid7(milliseconds, _last[1].to_bytes(10))

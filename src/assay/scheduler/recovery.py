@@ -1,0 +1,29 @@
+"""Recovery: takes back what silent workers hold, and fails what ended without a word, each on its own clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from assay.model.errors import AssayError
+from assay.scheduler.identifiers import now
+from assay.store.base import Store
+from assay.store.leases import LapseGraces, LapseLeases
+from assay.store.queries import Due
+
+log = logging.getLogger(__name__)
+
+
+async def watch(store: Store, period_s: float = 0.5) -> None:
+    """Apply lapsed leases and graces, for ever. Looking costs microseconds; a transaction is made only when one is due."""
+    while True:
+        try:
+            lease_at, grace_at = await store.lookup(Due())
+            moment = now()
+            if lease_at is not None and lease_at <= moment:
+                log.warning("took %d runs back from silent workers", await store.apply(LapseLeases(moment)))
+            if grace_at is not None and grace_at <= moment:
+                await store.apply(LapseGraces(moment))
+        except AssayError as error:
+            log.error("recovery waits: %s", error.message)
+        await asyncio.sleep(period_s)

@@ -1,0 +1,148 @@
+"""The API's documentation: an OpenAPI 3.1 document made from the route table, and a page made from that."""
+
+from __future__ import annotations
+
+import html
+import re
+from functools import cache
+from typing import Any
+
+import yaml
+from starlette.requests import Request
+from starlette.responses import Response
+
+from assay import __version__
+from assay.server.respond import json_response
+from assay.server.routes import Route, Scope, Table
+
+_ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["message_code", "message", "trace"],
+    "properties": {
+        "message_code": {"type": "string"},
+        "message": {"type": "string"},
+        "trace": {"type": "string"},
+        "detail": {"type": "string"},
+    },
+}
+
+
+def document(routes: tuple[Route, ...]) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the routes."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Assay", "version": __version__, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": {"Error": _ERROR_SCHEMA},
+            "securitySchemes": {"worker": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", route.path)
+    ] + [
+        {"name": q.name, "in": "query", "description": q.purpose, "schema": {"type": q.kind}} for q in route.query
+    ]
+    answers: dict[str, Any] = {}
+    for status, media_type in route.answers.items():
+        answers[str(status)] = {"description": "Success" if status < 400 else "Not available"}
+        if media_type:
+            answers[str(status)]["content"] = {media_type: {"schema": {}}}
+    by_status: dict[int, list[str]] = {}
+    for error in route.errors:
+        by_status.setdefault(error.status, []).append(error.code)
+    for status, codes in sorted(by_status.items()):
+        answers.setdefault(
+            str(status),
+            {
+                "description": "Codes: " + ", ".join(f"`{code}`" for code in dict.fromkeys(codes)),
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+            },
+        )
+    out: dict[str, Any] = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": parameters,
+        "responses": answers,
+    }
+    if route.body:
+        out["requestBody"] = {"required": True, "content": {"application/json": {"schema": route.body.schema()}}}
+    if route.scope is Scope.WORK:
+        out["security"] = [{"worker": []}]
+    return out
+
+
+@cache
+def _current(table: Table) -> dict[str, Any]:
+    return document(table.routes)
+
+
+@cache
+def _yaml(table: Table) -> bytes:
+    return yaml.safe_dump(_current(table), sort_keys=False, allow_unicode=True).encode()
+
+
+async def openapi(request: Request) -> Response:
+    """Answer with the OpenAPI document."""
+    if "application/json" in request.headers.get("accept", ""):
+        return json_response(_current(request.scope["assay.table"]))
+    return Response(_yaml(request.scope["assay.table"]), media_type="application/yaml")
+
+
+async def page(request: Request) -> Response:
+    """Answer with the documentation as one self-contained page."""
+    headers = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache", "Expires": "0"}
+    return Response(_page(request.scope["assay.table"]), headers=headers, media_type="text/html; charset=utf-8")
+
+
+_STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2433;background:#fff}
+h1{margin-bottom:0}section{border-top:1px solid #d8dde6;padding:1rem 0}h2{font-size:1.3rem}
+h3{font:600 1rem ui-monospace,monospace;margin:1.4rem 0 .2rem}b{color:#0b6b57;margin-right:.6rem}
+table{border-collapse:collapse;font-size:.92rem}td{padding:.1rem 1rem .1rem 0;vertical-align:top}
+code{background:#f1f4f8;padding:0 .25rem}pre{background:#f1f4f8;padding:.8rem;overflow:auto;font-size:.82rem}
+@media(prefers-color-scheme:dark){body{background:#14181f;color:#dfe5ee}code,pre{background:#222833}b{color:#5fd0b3}
+section{border-color:#333b48}}
+"""
+
+
+@cache
+def _page(table: Table) -> bytes:
+    described = _current(table)
+    out = [
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
+        f"<title>Assay API</title><style>{_STYLE}</style><h1>Assay API</h1>",
+        f"<p>Version {__version__}. The same as <a href=/openapi.yaml>OpenAPI 3.1</a>.",
+    ]
+    tags = dict.fromkeys(op["tags"][0] for ops in described["paths"].values() for op in ops.values())
+    for tag in tags:
+        out.append(f"<section><h2>{tag.capitalize()}</h2>")
+        for path, operations in described["paths"].items():
+            for method, operation in operations.items():
+                if operation["tags"][0] == tag:
+                    out.append(_entry(method, path, operation))
+        out.append("</section>")
+    return "".join(out).encode()
+
+
+def _entry(method: str, path: str, operation: dict[str, Any]) -> str:
+    def row(name: str, text: str) -> str:
+        return f"<tr><td><code>{html.escape(name)}</code><td>{html.escape(text)}"
+
+    rows = [row(p["name"], p.get("description") or "in the path") for p in operation["parameters"]]
+    rows += [row(status, answer["description"]) for status, answer in operation["responses"].items()]
+    body = operation.get("requestBody")
+    shown = yaml.safe_dump(body["content"]["application/json"]["schema"], sort_keys=False) if body else ""
+    details = f"<details><summary>Request body</summary><pre>{html.escape(shown)}</pre></details>" if shown else ""
+    return (
+        f"<h3 id={operation['operationId']}><b>{method.upper()}</b>{html.escape(path)}</h3>"
+        f"<p>{html.escape(operation['summary'])}<table>{''.join(rows)}</table>{details}"
+    )

@@ -1,0 +1,38 @@
+"""Job documents as bytes, cached by version.
+
+A job's document changes only when its version does, so a cached one is right as long as the version that the store has is the
+same. The cache is bounded by size and forgets what was used longest ago.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+
+class Documents:
+    """Rendered documents by job id."""
+
+    def __init__(self, limit: int = 24 << 20) -> None:
+        self._limit = limit
+        self._size = 0
+        self._kept: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
+
+    def get(self, job_id: str, version: int) -> bytes | None:
+        """Return the document of a job at `version`, if it is kept."""
+        kept = self._kept.get(job_id)
+        if kept is None or kept[0] != version:
+            return None
+        self._kept.move_to_end(job_id)
+        return kept[1]
+
+    def put(self, job_id: str, version: int, document: bytes) -> bytes:
+        """Keep a document; return it."""
+        if len(document) > self._limit // 16:
+            return document
+        replaced = self._kept.pop(job_id, None)
+        self._size += len(document) - (len(replaced[1]) if replaced else 0)
+        self._kept[job_id] = (version, document)
+        while self._size > self._limit:
+            _, (_, dropped) = self._kept.popitem(last=False)
+            self._size -= len(dropped)
+        return document

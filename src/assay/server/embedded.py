@@ -1,0 +1,70 @@
+"""The worker that `assay serve` starts on its own machine: the ordinary `assay worker`, with a key of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+
+from assay.config import Settings
+
+log = logging.getLogger(__name__)
+
+_STEADY_S = 10.0
+_LONGEST_PAUSE_S = 10.0
+
+
+class EmbeddedWorker:
+    """Keeps one worker going. It ends itself when this process does: the read end of a pipe tells it."""
+
+    def __init__(self, settings: Settings, url: str, key: str) -> None:
+        self._settings, self._url, self._key = settings, url, key
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def keep(self) -> None:
+        """Start the worker, and start it again whenever it ends; wait longer when it keeps failing."""
+        pause = 0.1
+        while True:
+            began = time.monotonic()
+            code = await self._run()
+            if time.monotonic() - began > _STEADY_S:
+                pause = 0.1
+            log.warning("the worker ended with %s; it is started again in %.1f s", code, pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    async def stop(self) -> None:
+        """Ask the worker to end its runs and itself; insist after a few seconds."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), 8)
+            except TimeoutError:
+                process.kill()
+
+    async def _run(self) -> int:
+        settings = self._settings
+        command = (sys.executable, "-m", "assay", "worker", "--server", self._url, "--name", "local", "--parent-pipe")
+        environment = {
+            **os.environ,
+            "ASSAY_WORKER_KEY": self._key,
+            "ASSAY_DATA": str(settings.data),
+            "ASSAY_SECRETS_DIR": str(settings.secrets_dir),
+            "ASSAY_ENGINES_DIR": str(settings.engines_dir),
+            "ASSAY_SLOTS": str(settings.slots),
+            "ASSAY_MAX_LOG_BYTES": str(settings.max_log_bytes),
+            "ASSAY_RUN_TIMEOUT_SECONDS": str(settings.run_timeout_seconds),
+            "ASSAY_LOG_LEVEL": settings.log_level,
+        }
+        # The worker reads its end of stdin: end of file means that this process is gone.
+        self._process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=sys.stderr, env=environment, start_new_session=True
+        )
+        return await self._process.wait()

@@ -1,0 +1,78 @@
+"""Status events: adapters report on their benchmarks, through their run's gateway or by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from assay.model.errors import BadRequest
+from assay.model.protocol import FENCE_HEADER
+from assay.model.results import Message, Report, Result, with_origin
+from assay.model.shapes import read
+from assay.model.states import Status
+from assay.model.submission import EVENT
+from assay.scheduler.identifiers import now, rfc3339
+from assay.server.body import read_json
+from assay.server.respond import no_content
+from assay.server.services import caller, services
+from assay.store.runs import ReportRun
+
+
+async def report(request: Request) -> Response:
+    """Take a status event."""
+    at, who = services(request), caller(request)
+    body = read(EVENT, "StatusEvent", await read_json(request, at.settings.max_body_bytes))
+    event = body["benchmark_status_event"]
+    moment = now()
+    status = Status(event["status"])
+    ends = status in (Status.COMPLETED, Status.FAILED)
+    await at.store.apply(
+        ReportRun(
+            job_id=request.path_params["job_id"],
+            # Adapters send no tenant. A tenant that is sent must be the job's.
+            tenant=None if who.is_worker else who.tenant or None,
+            provider_id=event["provider_id"],
+            benchmark_id=event["id"],
+            index=event["benchmark_index"],
+            status=status,
+            report=Report(
+                phase=event.get("phase", ""),
+                error_message=_message(event.get("error_message")),
+                warning_message=_message(event.get("warning_message")),
+                started_at=event.get("started_at", ""),
+                completed_at=event.get("completed_at", ""),
+            ),
+            result=_result(event) if ends else None,
+            now=moment,
+            at=rfc3339(moment),
+            grace=round(at.settings.grace_seconds * 1_000_000),
+            fence=_fence(request) if who.is_worker else None,
+        )
+    )
+    return no_content()
+
+
+def _message(given: dict[str, str] | None) -> Message | None:
+    return with_origin(Message(**given)) if given else None
+
+
+def _result(event: dict[str, Any]) -> Result:
+    return Result(
+        metrics=event.get("metrics", {}),
+        metrics_schema=event.get("metrics_schema", []),
+        additional_info=event.get("additional_info", {}),
+        artifacts=event.get("artifacts", {}),
+        mlflow_run_id=event.get("mlflow_run_id", ""),
+        logs_path=event.get("logs_path", ""),
+    )
+
+
+def _fence(request: Request) -> int | None:
+    value = request.headers.get(FENCE_HEADER)
+    if value is None:
+        return None
+    if not value.isdigit():
+        raise BadRequest(error=f"The header {FENCE_HEADER} must be the fence of a lease, a whole number.")
+    return int(value)

@@ -1,0 +1,126 @@
+"""Evaluation jobs: submit, read, list, cancel, delete."""
+
+from __future__ import annotations
+
+import asyncio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from assay.model.errors import NotFound
+from assay.model.records import Job, Run
+from assay.model.shapes import read
+from assay.model.submission import JOB
+from assay.scheduler import admission
+from assay.scheduler.identifiers import now
+from assay.server.body import read_json
+from assay.server.evalhub.queries import Parameters, list_match, scalar_match
+from assay.server.evalhub.rendering import job_document
+from assay.server.respond import dump, json_bytes, no_content
+from assay.server.services import Services, caller, services
+from assay.store.base import job_topic
+from assay.store.jobs import CancelJob, DeleteJob
+from assay.store.pages import JobFilter, JobsWithRuns, PageVersions
+from assay.store.queries import JobVersion, JobWithRuns
+
+LIST_PARAMETERS = ("limit", "offset", "status", "name", "tags", "owner", "experiment_id")
+_LONGEST_WAIT_S = 60.0
+
+
+async def create(request: Request) -> Response:
+    """Accept a submission."""
+    at = services(request)
+    body = read(JOB, "EvaluationJobConfig", await read_json(request, at.settings.max_body_bytes))
+    who = caller(request)
+    key = request.headers.get("idempotency-key", "")
+    job_id = await admission.submit(
+        at.store, at.catalogue, at.settings, body, tenant=who.tenant, owner=who.user, idempotency_key=key
+    )
+    job, runs = await _job(at, job_id)
+    return json_bytes(job_document(job, runs, created=True), 202)
+
+
+async def get(request: Request) -> Response:
+    """Answer with a job; with `If-None-Match` and `Prefer: wait=N`, as soon as it changes."""
+    at, job_id = services(request), request.path_params["job_id"]
+    tenant = caller(request).tenant
+    wanted = request.headers.get("if-none-match", "")
+    wait_s = _preferred_wait(request) if wanted else 0.0
+    deadline = asyncio.get_running_loop().time() + wait_s
+    while True:
+        ticket = at.store.signals.ticket([job_topic(job_id)]) if wait_s else None
+        found = await at.store.lookup(JobVersion(job_id))
+        if found is None or found[0] != tenant:
+            if ticket:
+                ticket.drop()
+            raise NotFound(kind="evaluation job", id=job_id)
+        etag = f'"{found[1]}"'
+        if etag != wanted:
+            if ticket:
+                ticket.drop()
+            document = at.documents.get(job_id, found[1])
+            if document is None:
+                job, runs = await _job(at, job_id)
+                document = at.documents.put(job_id, job.version, job_document(job, runs))
+                etag = f'"{job.version}"'
+            return json_bytes(document, headers={"ETag": etag})
+        left = deadline - asyncio.get_running_loop().time()
+        if ticket is None or left <= 0 or at.store.signals.closed or not await ticket.wait(left):
+            return Response(status_code=304, headers={"ETag": etag})
+
+
+async def page(request: Request) -> Response:
+    """Answer with a page of jobs, newest first."""
+    at, parameters = services(request), Parameters(request)
+    limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
+    matches = {}
+    for column, name in (("state", "status"), ("name", "name"), ("owner", "owner"), ("experiment", "experiment_id")):
+        if value := parameters.text(name):
+            matches[column] = scalar_match(value)
+    if value := parameters.text("tags"):
+        matches["tag"] = list_match(value)
+    parameters.only_known(LIST_PARAMETERS)
+    where = JobFilter(caller(request).tenant, matches)
+    versions, total = await at.store.scan(PageVersions(where, limit, offset))
+    documents = {job_id: at.documents.get(job_id, version) for job_id, version in versions}
+    missing = tuple(job_id for job_id, document in documents.items() if document is None)
+    if missing:
+        for job, runs in await at.store.scan(JobsWithRuns(missing)):
+            documents[job.id] = at.documents.put(job.id, job.version, job_document(job, runs))
+    items = b",".join(document[:-1] for document in documents.values() if document is not None)
+    head = page_head(parameters.links(limit, offset, total), limit, total)
+    return json_bytes(head + items + b"]}\n")
+
+
+def page_head(links: dict[str, dict[str, str]], limit: int, total: int) -> bytes:
+    """Return the start of a page's JSON, up to its first item."""
+    return dump({**links, "limit": limit, "total_count": total})[:-1] + b',"items":['
+
+
+async def delete(request: Request) -> Response:
+    """Cancel a job, or delete it for good with `hard_delete=true`."""
+    at, job_id = services(request), request.path_params["job_id"]
+    tenant = caller(request).tenant
+    hard = Parameters(request).flag("hard_delete")
+    if hard:
+        await at.store.apply(DeleteJob(job_id, tenant))
+        await asyncio.to_thread(at.logs.remove, job_id)
+    else:
+        await at.store.apply(CancelJob(job_id, tenant, now()))
+    return no_content()
+
+
+async def _job(at: Services, job_id: str) -> tuple[Job, list[Run]]:
+    found = await at.store.lookup(JobWithRuns(job_id))
+    if found is None:
+        raise NotFound(kind="evaluation job", id=job_id)
+    return found
+
+
+def _preferred_wait(request: Request) -> float:
+    """Return the seconds of a `Prefer: wait=N` header (RFC 7240), 0 without one."""
+    for preference in request.headers.get("prefer", "").split(","):
+        name, _, value = preference.strip().partition("=")
+        if name.lower() == "wait" and value.isdigit():
+            return min(float(value), _LONGEST_WAIT_S)
+    return 0.0
+

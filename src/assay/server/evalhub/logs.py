@@ -1,0 +1,104 @@
+"""Logs of jobs and benchmarks: whole, the last lines, since a moment, or followed live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from assay.model.errors import BadQueryValue, NotFound
+from assay.model.records import Run
+from assay.model.states import TERMINAL_STATUSES
+from assay.server.evalhub.queries import Parameters
+from assay.server.logs import Follower
+from assay.server.services import Services, caller, services
+from assay.store.base import job_topic
+from assay.store.queries import JobWithRuns
+
+_PLAIN = "text/plain; charset=utf-8"
+_IDLE_S = 10.0
+
+
+def log_topic(job_id: str) -> str:
+    """Return the topic on which new log lines of a job are announced."""
+    return f"log:{job_id}"
+
+
+async def of_job(request: Request) -> Response:
+    """Answer with the logs of every benchmark, each under a line that names it."""
+    at, options = services(request), _Options(request)
+    job_id = request.path_params["job_id"]
+    runs = await _runs(request, job_id)
+
+    def sections() -> Iterator[bytes]:
+        for i, run in enumerate(runs):
+            title = f"=== pod={job_id}-{run.index} container=local benchmark_id={run.benchmark_id} ===\n"
+            yield (b"\n" if i else b"") + title.encode()
+            yield from options.read(at, job_id, run.index)
+
+    return StreamingResponse(sections(), media_type=_PLAIN)
+
+
+async def of_benchmark(request: Request) -> Response:
+    """Answer with the log of one benchmark."""
+    at, job_id, given = services(request), request.path_params["job_id"], request.path_params["benchmark_index"]
+    if not given.isascii() or not given.isdigit():
+        raise BadQueryValue(name="benchmark_index", kind="non-negative integer", value=given)
+    options = _Options(request)
+    runs = await _runs(request, job_id)
+    index = int(given)
+    if index >= len(runs):
+        raise NotFound(kind="benchmark", id=given)
+    if options.follow:
+        return StreamingResponse(_follow(at, job_id, index, options), media_type=_PLAIN)
+    return StreamingResponse(options.read(at, job_id, index), media_type=_PLAIN)
+
+
+class _Options:
+    """The query of a log request, checked before the job is looked up."""
+
+    def __init__(self, request: Request) -> None:
+        parameters = Parameters(request)
+        given = parameters.text("tail_lines")
+        try:
+            self.tail = int(given) if given else 1000
+        except ValueError:
+            self.tail = 0
+        if self.tail != -1 and not 1 <= self.tail <= 10_000:
+            kind = "integer between 1 and 10000, or -1 for all lines"
+            raise BadQueryValue(name="tail_lines", kind=kind, value=given)
+        self.timestamps = parameters.flag("timestamps")
+        since = parameters.count("since_seconds", 0, least=1)
+        self.since_ms = int((time.time() - since) * 1000) if since else 0
+        self.follow = parameters.flag("follow")
+
+    def read(self, at: Services, job_id: str, index: int) -> Iterator[bytes]:
+        """Yield the log of one run as asked for."""
+        return at.logs.read(job_id, index, tail=self.tail, timestamps=self.timestamps, since_ms=self.since_ms)
+
+
+async def _follow(at: Services, job_id: str, index: int, options: _Options) -> AsyncIterator[bytes]:
+    """Yield the tail of a log, then what is appended, until the run has ended and everything has been shown."""
+    follower = Follower(at.logs, job_id, index, options.timestamps)
+    follower.skip_to_tail(options.tail)
+    while True:
+        ticket = at.store.signals.ticket([log_topic(job_id), job_topic(job_id)])
+        found = await at.store.lookup(JobWithRuns(job_id))
+        ended = found is None or (
+            found[1][index].status in TERMINAL_STATUSES and found[1][index].worker is None
+        )
+        if fresh := follower.fresh():
+            yield fresh
+        if ended or at.store.signals.closed:
+            ticket.drop()
+            return
+        await ticket.wait(_IDLE_S)
+
+
+async def _runs(request: Request, job_id: str) -> list[Run]:
+    found = await services(request).store.lookup(JobWithRuns(job_id))
+    if found is None or found[0].tenant != caller(request).tenant:
+        raise NotFound(kind="evaluation job", id=job_id)
+    return found[1]

@@ -1,0 +1,89 @@
+"""Query parameters of the EvalHub face: reading, checking, and the filter operators."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.requests import Request
+
+from assay.model.errors import BadQueryValue, UnknownQuery
+from assay.store.pages import Match
+
+_TRUE = {"1", "t", "T", "TRUE", "true", "True"}
+_FALSE = {"0", "f", "F", "FALSE", "false", "False"}
+_INTEGER = re.compile(r"^[+-]?\d{1,18}$")
+
+
+class Parameters:
+    """The query of a request; every parameter that is read is known, all others are refused by `only_known`."""
+
+    def __init__(self, request: Request) -> None:
+        raw = request.scope["query_string"].decode("latin-1")
+        self._values: dict[str, list[str]] = {}
+        for name, value in parse_qsl(raw, keep_blank_values=True, errors="replace"):
+            self._values.setdefault(name, []).append(value)
+        self._path = request.url.path
+        self._uri = f"{self._path}?{raw}" if raw else self._path
+
+    def text(self, name: str) -> str:
+        """Return the values of a string parameter joined with commas; empty if not given."""
+        return ",".join(value for value in self._values.get(name, []) if value)
+
+    def count(self, name: str, default: int, least: int = 0) -> int:
+        """Return an integer parameter of at least `least`. Raises BadQueryValue."""
+        value = self._first(name)
+        if not value:
+            return default
+        if not _INTEGER.match(value):
+            raise BadQueryValue(name=name, kind="integer", value=value)
+        if int(value) < least:
+            raise BadQueryValue(name=name, kind="positive integer", value=value)
+        return int(value)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Return a boolean parameter. Raises BadQueryValue."""
+        value = self._first(name)
+        if value and value not in _TRUE | _FALSE:
+            raise BadQueryValue(name=name, kind="boolean", value=value)
+        return value in _TRUE if value else default
+
+    def only_known(self, allowed: Sequence[str]) -> None:
+        """Raise UnknownQuery for the first parameter that is not in `allowed`."""
+        for name in self._values:
+            if name not in allowed:
+                raise UnknownQuery(name=name, allowed="{" + ", ".join(allowed) + "}")
+
+    def links(self, limit: int, offset: int, total: int) -> dict[str, dict[str, str]]:
+        """Return the `first` and, where more follows, the `next` link of a page."""
+        links = {"first": {"href": self._uri}}
+        if limit and offset + limit < total:
+            query = sorted((name, value) for name, values in self._values.items() for value in values if name != "offset")
+            query = sorted([*query, ("offset", str(offset + limit))])
+            links["next"] = {"href": f"{self._path}?{urlencode(query)}"}
+        return links
+
+    def _first(self, name: str) -> str:
+        return (self._values.get(name) or [""])[0]
+
+
+def scalar_match(value: str) -> Match:
+    """Return the filter on a single-valued column: `a,b` and `a|b` are both OR; a leading `!` excludes.
+
+    The whole value counts as one of the alternatives too, since names may contain commas.
+    """
+    parts = [part for part in re.split(r"[,|]", value) if part]
+    wanted = [part for part in parts if not part.startswith("!")]
+    if len(parts) > 1 and wanted:
+        wanted.append(value)
+    return Match(any_of=tuple(wanted), none_of=tuple(part[1:] for part in parts if part.startswith("!")))
+
+
+def list_match(value: str) -> Match:
+    """Return the filter on a list: `a,b` is AND, `a|b` is OR (the comma wins); a leading `!` excludes."""
+    conjunction = "," in value
+    parts = [part for part in re.split("," if conjunction else r"\|", value) if part]
+    wanted = tuple(part for part in parts if not part.startswith("!"))
+    unwanted = tuple(part[1:] for part in parts if part.startswith("!"))
+    return Match(all_of=wanted, none_of=unwanted) if conjunction or len(parts) == 1 else Match(wanted, (), unwanted)

@@ -1,0 +1,118 @@
+"""Job and provider resources on the wire.
+
+A job's document is put together from the stored bytes of its spec and small rows about its runs; optional members that are empty
+are left out, never null.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from assay.model.records import Job, Run
+from assay.model.states import HELD, TERMINAL_STATUSES, JobState, Status
+from assay.scheduler.catalogue import Provider
+from assay.scheduler.identifiers import rfc3339
+from assay.server.respond import dump
+from assay.store.jobs import CANCELLED
+from assay.store.rows import report_of, result_of
+
+CREATED = ("Evaluation job created", "evaluation_job_created")
+
+
+def job_document(job: Job, runs: list[Run], *, created: bool = False) -> bytes:
+    """Return the JSON of a job, with a final newline. `created`: as the answer to its submission."""
+    resource: dict[str, Any] = {"id": job.id}
+    if job.tenant:
+        resource["tenant"] = job.tenant
+    resource |= {"created_at": rfc3339(job.created_at), "updated_at": rfc3339(job.updated_at)}
+    if job.owner:
+        resource["owner"] = job.owner
+    if job.experiment_id:
+        resource["mlflow_experiment_id"] = job.experiment_id
+    text, code = CREATED if created else _message(job, runs)
+    status = {
+        "state": job.state,
+        "message": {"message": text, "message_code": code, "message_origin": "server"},
+        "benchmarks": [_status_row(run) for run in runs],
+    }
+    results: dict[str, Any] = {}
+    if job.test:
+        results["test"] = msgspec.Raw(job.test)
+    rows = [_result_row(run) for run in runs if run.result and run.status in TERMINAL_STATUSES]
+    if rows:
+        results["benchmarks"] = rows
+    head = dump({"resource": resource, "status": status, "results": results})
+    return head[:-1] + b"," + job.spec[1:] + b"\n"
+
+
+def _message(job: Job, runs: list[Run]) -> tuple[str, str]:
+    """Return the sentence about a job's state, and its code."""
+    if job.state is JobState.CANCELLED:
+        return CANCELLED.message, CANCELLED.message_code
+    text = f"Evaluation job is {job.state}"
+    if job.state in (JobState.FAILED, JobState.PARTIALLY_FAILED):
+        stopped = any(run.status is Status.CANCELLED for run in runs)
+        if job.state is JobState.PARTIALLY_FAILED:
+            text = "Some of the benchmarks failed or cancelled" if stopped else "Some of the benchmarks failed"
+        text += ". \n"
+        for run in runs:
+            error = report_of(run).error_message if run.status is Status.FAILED else None
+            if error:
+                text += f"Benchmark {run.benchmark_id} failed with message: {error.message}\n"
+    return text, "evaluation_job_updated"
+
+
+def _status_row(run: Run) -> dict[str, Any]:
+    report = report_of(run)
+    row: dict[str, Any] = {
+        "provider_id": run.provider_id,
+        "id": run.benchmark_id,
+        "benchmark_index": run.index,
+        "status": run.status,
+    }
+    if report.phase:
+        row["phase"] = report.phase
+    if report.error_message:
+        row["error_message"] = report.error_message
+    if report.warning_message:
+        row["warning_message"] = report.warning_message
+    if report.started_at:
+        row["started_at"] = report.started_at
+    if report.completed_at:
+        row["completed_at"] = report.completed_at
+    elif run.finished_at and report.started_at:
+        row["completed_at"] = rfc3339(run.finished_at)
+    if run.total and run.state in HELD:
+        row["progress"] = {"done": run.done, "total": run.total}
+    if run.attempts > 1:
+        row["attempts"] = run.attempts
+    return row
+
+
+def _result_row(run: Run) -> dict[str, Any]:
+    result = result_of(run)
+    assert result is not None
+    row: dict[str, Any] = {"id": run.benchmark_id, "provider_id": run.provider_id, "benchmark_index": run.index}
+    for name in (
+        "metrics",
+        "metrics_schema",
+        "additional_info",
+        "artifacts",
+        "mlflow_run_id",
+        "logs_path",
+        "test",
+    ):
+        value = getattr(result, name)
+        if value:
+            row[name] = value
+    return row
+
+
+def provider_document(provider: Provider, *, benchmarks: bool = True) -> bytes:
+    """Return the JSON of a system provider, without a final newline."""
+    at = rfc3339(provider.created_at)
+    resource = {"id": provider.id, "created_at": at, "updated_at": at, "owner": "system"}
+    config = provider.config if benchmarks else {**provider.config, "benchmarks": []}
+    return dump({"resource": resource, **config})

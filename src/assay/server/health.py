@@ -1,0 +1,33 @@
+"""Health, metrics, and the API's own documentation."""
+
+from __future__ import annotations
+
+import os
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from assay import __version__
+from assay.model.errors import AssayError
+from assay.scheduler.identifiers import now, rfc3339
+from assay.server.respond import json_response
+from assay.server.services import services
+from assay.store.queries import Due, JobsByState, OpenRuns
+
+
+async def health(request: Request) -> Response:
+    """Answer 200 while the store answers, else 503 with what is wrong."""
+    at = services(request)
+    body = {"status": "healthy", "timestamp": rfc3339(now()), "build": __version__}
+    try:
+        await at.store.lookup(Due())
+    except AssayError as error:
+        return json_response(body | {"status": "unhealthy", "checks": {"store": error.message}}, 503)
+    return json_response(body | {"checks": {"store": "ok"}, "pid": os.getpid()})
+
+
+async def metrics(request: Request) -> Response:
+    """Answer with the Prometheus scrape."""
+    at = services(request)
+    scrape = at.metrics.render(await at.store.scan(JobsByState()), await at.store.scan(OpenRuns()))
+    return Response(scrape, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,83 @@
+"""`assay serve`: the API, recovery, and on one machine a worker as a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import sys
+from typing import Any
+
+from assay import listening
+from assay.artifacts.blobs import BlobStore
+from assay.config import Settings
+from assay.model.errors import StoreUnusable
+from assay.scheduler import catalogue, recovery
+from assay.server.app import App
+from assay.server.documents import Documents
+from assay.server.embedded import EmbeddedWorker
+from assay.server.logs import LogFiles
+from assay.server.metrics import Metrics
+from assay.server.services import Services
+from assay.server.table import table
+from assay.store.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, *, worker: bool = True) -> None:
+    """Serve until SIGINT or SIGTERM; print `assay ready on URL` once requests are answered.
+
+    `worker`: start one worker as a child process, and again whenever it dies. Raises CannotListen, StoreUnusable,
+    CatalogueInvalid before anything is started. End the process with `os._exit` afterwards (see `assay.listening`).
+    """
+    entries = catalogue.load(settings.catalog)
+    listener = listening.bind(settings.host, settings.port)
+    with listener:
+        asyncio.run(_serve(settings, entries, listener, worker))
+
+
+async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any, worker: bool) -> None:
+    url = listening.url_of(listener)
+    prepare(settings)
+    store = SqliteStore(settings.data / "assay.db")
+    at = Services(
+        settings=settings,
+        store=store,
+        catalogue=entries,
+        documents=Documents(),
+        logs=LogFiles(settings.data / "logs", settings.max_log_bytes),
+        blobs=BlobStore(settings.data / "blobs"),
+        metrics=Metrics(),
+        worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
+    )
+    tasks = [asyncio.create_task(recovery.watch(store))]
+    embedded = EmbeddedWorker(settings, url, at.worker_key) if worker else None
+    if embedded:
+        tasks.append(asyncio.create_task(embedded.keep()))
+    serving = asyncio.create_task(listening.serve(App(table(), at), listener, store.signals.close))
+    sys.stdout.write(f"assay ready on {url}\n")
+    sys.stdout.flush()
+    try:
+        await serving
+    finally:
+        if embedded:
+            await embedded.stop()
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await store.close()
+
+
+def prepare(settings: Settings) -> None:
+    """Make the data folder, readable by its owner alone. Raises StoreUnusable."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("logs", "blobs", "runs"):
+            (settings.data / name).mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        remedy = "Give this user write access to it, or choose another folder with --data."
+        raise StoreUnusable(path=settings.data, error=error.strerror or "no folder", remedy=remedy) from error

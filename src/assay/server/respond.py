@@ -1,0 +1,47 @@
+"""Answers: JSON as EvalHub clients expect it, and errors that say what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from assay.model.errors import AssayError, PlainNotFound
+
+_encode = msgspec.json.Encoder().encode
+_ESCAPES = str.maketrans({"&": "\\u0026", "<": "\\u003c", ">": "\\u003e"})
+
+
+def dump(value: Any) -> bytes:
+    """Return compact JSON with `&`, `<` and `>` escaped, so that it may stand inside a page."""
+    encoded = _encode(value)
+    if b"&" in encoded or b"<" in encoded or b">" in encoded:
+        return encoded.decode().translate(_ESCAPES).encode()
+    return encoded
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON answer with a final newline."""
+    return Response(dump(value) + b"\n", status, headers, "application/json")
+
+
+def json_bytes(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return an answer of JSON that is rendered already."""
+    return Response(body, status, headers, "application/json")
+
+
+def no_content() -> Response:
+    """Return 204."""
+    return Response(status_code=204)
+
+
+def error_response(error: AssayError, request_id: str) -> Response:
+    """Return an error: its stable code, its sentence (twice: some clients read `detail`), and the request's id."""
+    if isinstance(error, PlainNotFound):
+        return Response(b"404 page not found\n", 404, {"X-Content-Type-Options": "nosniff"}, "text/plain")
+    headers = {"X-Content-Type-Options": "nosniff"}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(round(error.retry_after))
+    body = {"message_code": error.code, "message": error.message, "trace": request_id, "detail": error.message}
+    return json_response(body, error.status, headers)

@@ -1,0 +1,60 @@
+"""What handlers work with, and who calls them."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from assay.artifacts.blobs import BlobStore
+from assay.config import Settings
+from assay.model.errors import Unauthorised
+from assay.scheduler.catalogue import Catalogue
+from assay.server.documents import Documents
+from assay.server.logs import LogFiles
+from assay.server.metrics import Metrics
+from assay.store.sqlite import SqliteStore
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a handler may use. One for each server process."""
+
+    settings: Settings
+    store: SqliteStore
+    catalogue: Catalogue
+    documents: Documents
+    logs: LogFiles
+    blobs: BlobStore
+    metrics: Metrics
+    worker_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a request. `tenant` empty: no tenant."""
+
+    tenant: str
+    user: str
+    is_worker: bool
+
+
+def services(request: Request) -> Services:
+    """Return the services of the server that handles `request`."""
+    found: Services = request.scope["assay.services"]
+    return found
+
+
+def caller(request: Request) -> Caller:
+    """Return who makes the request."""
+    headers = request.headers
+    key = headers.get("authorization", "").removeprefix("Bearer ")
+    is_worker = bool(key) and hmac.compare_digest(key.encode(), services(request).worker_key.encode())
+    return Caller(headers.get("x-tenant", ""), headers.get("x-user", ""), is_worker)
+
+
+def require_worker(request: Request) -> None:
+    """Raise Unauthorised unless a worker with its key calls."""
+    if not caller(request).is_worker:
+        raise Unauthorised

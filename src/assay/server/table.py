@@ -1,0 +1,141 @@
+"""The route table: every operation of the API, in one place."""
+
+from __future__ import annotations
+
+from assay.model import submission
+from assay.model.errors import (
+    BadQueryValue,
+    BodyTooLarge,
+    CredentialInBody,
+    DoesNotExist,
+    EngineMissing,
+    IdempotencyMismatch,
+    InvalidJson,
+    JobIsTerminal,
+    ModelUrlRequired,
+    NotFound,
+    PreflightFailed,
+    StaleFence,
+    StoreUnavailable,
+    Unauthorised,
+    UnknownQuery,
+    UnknownWorker,
+    ValidationFailed,
+)
+from assay.server import docs, health
+from assay.server.evalhub import artifacts, events, jobs, logs, providers
+from assay.server.routes import Query, Route, Scope, Table
+from assay.server.workers import leases, runs
+
+_JSON = "application/json"
+_TEXT = "text/plain"
+_BODY = (InvalidJson, ValidationFailed, BodyTooLarge, StoreUnavailable)
+_WORK = (Unauthorised, InvalidJson, BodyTooLarge, StoreUnavailable)
+_PAGE = (
+    Query("limit", "integer", "items on a page; 0 for all"),
+    Query("offset", "integer", "items to pass over"),
+)
+_LOG_QUERY = (
+    Query("tail_lines", "integer", "the last lines, 1 to 10000; -1 for all; default 1000"),
+    Query("timestamps", "boolean", "put the time before each line"),
+    Query("since_seconds", "integer", "only lines of the last so many seconds"),
+)
+_JOBS = "/api/v1/evaluations/jobs"
+_PROVIDERS = "/api/v1/evaluations/providers"
+_BENCHMARK = _JOBS + "/{job_id}/benchmarks/{benchmark_index}"
+_WORKER = "/api/v1/workers/{worker}"
+_RUN = "/api/v1/runs/{run_id}"
+
+ROUTES = (
+    Route(
+        "getJob", "GET", _JOBS + "/{job_id}", jobs.get,
+        "Read a job. With If-None-Match and `Prefer: wait=N` the answer comes as soon as the job changes, else 304 after N seconds.",
+        answers={200: _JSON, 304: ""}, errors=(NotFound,),
+    ),
+    Route(
+        "reportBenchmark", "POST", _JOBS + "/{job_id}/events", events.report,
+        "Report on a benchmark of a job; what adapters call.",
+        scope=Scope.WRITE, body=submission.EVENT, answers={204: ""}, errors=(*_BODY, NotFound, JobIsTerminal, StaleFence),
+    ),
+    Route(
+        "submitJob", "POST", _JOBS, jobs.create,
+        "Submit an evaluation. An Idempotency-Key header makes a repeated request answer with the job of the first.",
+        scope=Scope.WRITE, body=submission.JOB, answers={202: _JSON},
+        errors=(
+            *_BODY, NotFound, DoesNotExist, ModelUrlRequired, PreflightFailed, EngineMissing, CredentialInBody,
+            IdempotencyMismatch,
+        ),
+    ),
+    Route(
+        "listJobs", "GET", _JOBS, jobs.page, "List jobs, newest first.",
+        query=(
+            *_PAGE,
+            *(
+                Query(name, "string", "exact; `a,b` or `a|b` for one of several, `!a` for all but one")
+                for name in ("status", "name", "owner", "experiment_id")
+            ),
+            Query("tags", "string", "`a,b` for jobs with both tags, `a|b` for either, `!a` for jobs without it"),
+        ),
+        errors=(BadQueryValue, UnknownQuery),
+    ),
+    Route(
+        "deleteJob", "DELETE", _JOBS + "/{job_id}", jobs.delete,
+        "Cancel a job; with hard_delete=true delete it and everything that belongs to it.",
+        scope=Scope.WRITE, query=(Query("hard_delete", "boolean", "delete for good"),), answers={204: ""},
+        errors=(BadQueryValue, NotFound, JobIsTerminal, StoreUnavailable),
+    ),
+    Route(
+        "getJobLogs", "GET", _JOBS + "/{job_id}/logs", logs.of_job, "Read the logs of all benchmarks of a job.",
+        query=_LOG_QUERY, answers={200: _TEXT}, errors=(BadQueryValue, NotFound),
+    ),
+    Route(
+        "getBenchmarkLogs", "GET", _BENCHMARK + "/logs", logs.of_benchmark, "Read or follow the log of one benchmark.",
+        query=(*_LOG_QUERY, Query("follow", "boolean", "go on until the benchmark has ended")),
+        answers={200: _TEXT}, errors=(BadQueryValue, NotFound),
+    ),
+    Route("listArtifacts", "GET", _BENCHMARK + "/artifacts", artifacts.page, "List the artifacts of a benchmark.", errors=(NotFound,)),
+    Route(
+        "getArtifact", "GET", _BENCHMARK + "/artifacts/{name}", artifacts.get, "Download an artifact of a benchmark.",
+        answers={200: "application/octet-stream"}, errors=(NotFound,),
+    ),
+    Route("getProvider", "GET", _PROVIDERS + "/{provider_id}", providers.get, "Read a provider.", errors=(NotFound,)),
+    Route(
+        "listProviders", "GET", _PROVIDERS, providers.page, "List providers, by id.",
+        query=(
+            *_PAGE,
+            Query("benchmarks", "boolean", "false leaves each provider's benchmarks out"),
+            Query("name", "string", "exact name"), Query("tags", "string", "as for jobs"),
+            Query("owner", "string", "exact owner"), Query("scope", "string", "system or tenant"),
+        ),
+        errors=(BadQueryValue, UnknownQuery),
+    ),
+    Route("health", "GET", "/api/v1/health", health.health, "Say whether the server works.",
+          scope=Scope.OPEN, tag="service", answers={200: _JSON, 503: _JSON}),
+    Route("metrics", "GET", "/metrics", health.metrics, "Scrape metrics, in Prometheus' text format.",
+          scope=Scope.OPEN, tag="service", answers={200: _TEXT}),
+    Route("openapi", "GET", "/openapi.yaml", docs.openapi, "This document, as YAML, or JSON where that is accepted.",
+          scope=Scope.OPEN, tag="service", answers={200: "application/yaml"}),
+    Route("docs", "GET", "/docs", docs.page, "The API's documentation, as a page.",
+          scope=Scope.OPEN, tag="service", answers={200: "text/html"}),
+    Route("registerWorker", "POST", "/api/v1/workers", leases.register, "Enter a worker.",
+          scope=Scope.WORK, tag="workers", errors=_WORK),
+    Route("leaseRuns", "POST", _WORKER + "/lease", leases.lease, "Wait for runs to carry out.",
+          scope=Scope.WORK, tag="workers", errors=(*_WORK, UnknownWorker)),
+    Route("heartbeat", "POST", _WORKER + "/heartbeat", leases.heartbeat, "Renew a worker's leases.",
+          scope=Scope.WORK, tag="workers", errors=(*_WORK, UnknownWorker)),
+    Route("startRun", "POST", _RUN + "/start", runs.start, "The run's process has started.",
+          scope=Scope.WORK, tag="workers", answers={204: ""}, errors=(*_WORK, StaleFence)),
+    Route("endRun", "POST", _RUN + "/end", runs.end, "An attempt has ended.",
+          scope=Scope.WORK, tag="workers", answers={204: ""}, errors=(*_WORK, StaleFence)),
+    Route("appendLog", "POST", _RUN + "/log", runs.log, "Append to the log of an attempt.",
+          scope=Scope.WORK, tag="workers", query=(Query("fence", "integer"), Query("offset", "integer")),
+          errors=(*_WORK, StaleFence)),
+    Route("putArtifact", "PUT", _RUN + "/artifacts/{name}", runs.artifact, "Store an artifact of an attempt.",
+          scope=Scope.WORK, tag="workers", query=(Query("fence", "integer"),), answers={201: _JSON},
+          errors=(*_WORK, StaleFence)),
+)  # fmt: skip
+
+
+def table() -> Table:
+    """Return the table of all routes."""
+    return Table(ROUTES)

@@ -1,0 +1,75 @@
+"""What a worker brings about one run: its start, its log, its artifacts, its end. Every call carries the lease's fence."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from assay.model.errors import BadRequest, StaleFence
+from assay.model.protocol import OUTCOMES, ArtifactRef, Ending, Start
+from assay.model.records import Run
+from assay.scheduler.identifiers import now, rfc3339
+from assay.server.body import read_bytes, read_struct
+from assay.server.evalhub.logs import log_topic
+from assay.server.evalhub.queries import Parameters
+from assay.server.respond import json_response, no_content
+from assay.server.services import services
+from assay.store.queries import RunById
+from assay.store.runs import EndRun, StartRun
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
+
+
+async def start(request: Request) -> Response:
+    """The run's process has started."""
+    at, moment = services(request), now()
+    started = await read_struct(request, Start, 1 << 16)
+    await at.store.apply(StartRun(request.path_params["run_id"], started.fence, moment, rfc3339(moment)))
+    return no_content()
+
+
+async def end(request: Request) -> Response:
+    """An attempt has ended."""
+    at, moment = services(request), now()
+    ending = await read_struct(request, Ending, at.settings.max_body_bytes)
+    if ending.outcome not in OUTCOMES:
+        raise BadRequest(error=f"outcome must be one of: {', '.join(sorted(OUTCOMES))}")
+    grace = round(at.settings.grace_seconds * 1_000_000)
+    await at.store.apply(EndRun(request.path_params["run_id"], ending, moment, rfc3339(moment), grace))
+    return no_content()
+
+
+async def log(request: Request) -> Response:
+    """Append to the log of an attempt, at an offset; answer with the log's size."""
+    at, parameters = services(request), Parameters(request)
+    run = await _fenced(request, parameters)
+    data = await read_bytes(request, at.settings.max_body_bytes)
+    size = at.logs.append(run.job_id, run.index, run.attempts, parameters.count("offset", 0), data)
+    at.store.signals.announce([log_topic(run.job_id)])
+    return json_response({"size": size})
+
+
+async def artifact(request: Request) -> Response:
+    """Store the body as a blob; answer with its reference, which the run's end then names."""
+    at, parameters = services(request), Parameters(request)
+    await _fenced(request, parameters)
+    name = request.path_params["name"]
+    if not _NAME.match(name):
+        raise BadRequest(error=f"the artifact name '{name}' may only hold letters, digits, dots, dashes, underscores")
+    with at.blobs.writer() as blob:
+        async for chunk in request.stream():
+            blob.write(chunk)
+        digest = blob.commit()
+    media_type = request.headers.get("content-type", "application/octet-stream")
+    return json_response(ArtifactRef(name, digest, blob.size, media_type), 201)
+
+
+async def _fenced(request: Request, parameters: Parameters) -> Run:
+    """Return the run if the request's fence is that of its present lease. Raises StaleFence."""
+    run_id, fence = request.path_params["run_id"], parameters.count("fence", 0)
+    run = await services(request).store.lookup(RunById(run_id))
+    if run is None or run.fence != fence or run.worker is None:
+        raise StaleFence(run=run_id, fence=fence)
+    return run

@@ -1,0 +1,100 @@
+"""The interface of the store, and the form in which operations and queries are written.
+
+An operation (or a query) is a frozen dataclass whose `steps()` is a generator: it yields a `Statement` and receives its rows,
+yields a `Signal` to have somebody woken after the commit, and returns its result. It does no I/O of its own, so the same code
+runs in SQLite's writer thread and over PostgreSQL's wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from assay.model.errors import AssayError
+
+Row = Mapping[str, Any]
+"""One row, by column name."""
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Statement(NamedTuple):
+    """A named statement of `sql/*.sql`, or SQL composed from such fragments, with its parameters."""
+
+    name: str
+    parameters: Mapping[str, Any]
+    sql: str = ""
+
+
+class Signal(NamedTuple):
+    """Wake whoever waits for `topic`, once what this operation wrote is durable."""
+
+    topic: str
+
+
+QUEUE = "queue"
+"""Topic: a run is ready to be leased."""
+
+
+def job_topic(job_id: str) -> str:
+    """Return the topic on which changes of a job are announced."""
+    return f"job:{job_id}"
+
+
+def worker_topic(name: str) -> str:
+    """Return the topic on which a worker is told that something it holds has been stopped."""
+    return f"worker:{name}"
+
+
+Steps = Generator["Statement | Signal", list[Row], T]
+
+
+class Operation(Protocol[T_co]):
+    """Something to do (or to ask) in one transaction, all or nothing."""
+
+    def steps(self) -> Steps[T_co]:
+        """Yield the statements and return the result; raise AssayError to refuse, which undoes this operation alone."""
+        ...
+
+
+def run(name: str, /, **parameters: Any) -> Statement:
+    """Return the named statement with its parameters."""
+    return Statement(name, parameters)
+
+
+class Signals(Protocol):
+    """Wake-ups between parts of the server. They carry no state: whoever wakes looks at the store."""
+
+    async def wait(self, topics: Sequence[str], timeout_s: float) -> bool:
+        """Wait until one of `topics` is signalled; False on time-out."""
+        ...
+
+
+class Store(Protocol):
+    """Where Assay keeps what it must not lose."""
+
+    signals: Signals
+
+    async def transact(self, operations: Sequence[Operation[Any]], urgent: bool = False) -> list[Any | AssayError]:
+        """Carry out each operation, alone in what it may fail of; return their results or errors once all is durable.
+
+        `urgent` operations (heartbeats) go ahead of others that wait. Raises StoreUnavailable when nothing was written.
+        """
+        ...
+
+    async def apply(self, operation: Operation[T], urgent: bool = False) -> T:
+        """Carry out one operation; return its result once it is durable, or raise its error."""
+        ...
+
+    async def lookup(self, query: Operation[T]) -> T:
+        """Answer a query by primary key: microseconds, without a thread."""
+        ...
+
+    async def scan(self, query: Operation[T]) -> T:
+        """Answer a list or an aggregate, off the event loop."""
+        ...
+
+    async def close(self) -> None:
+        """Write what waits, then let go of the database."""
+        ...

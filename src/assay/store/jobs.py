@@ -1,0 +1,132 @@
+"""Operations on whole jobs: create, cancel, delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound
+from assay.model.identity import digest
+from assay.model.records import NewJob
+from assay.model.results import Message
+from assay.model.states import HELD, TERMINAL_JOBS, TERMINAL_RUNS, Cause, JobState, RunState, Verdict
+from assay.store import life
+from assay.store.base import QUEUE, Signal, Steps, job_topic, run, worker_topic
+from assay.store.rows import encode, report_of, run_of
+
+CANCELLED = Message("Evaluation job cancelled", "evaluation_job_cancelled", "server")
+"""What a cancelled job and its runs say."""
+
+
+@dataclass(frozen=True)
+class CreateJob:
+    """Create a job and its runs; return its id.
+
+    With an idempotency key that the tenant used before: return the id of the job made then and write nothing, or raise
+    IdempotencyMismatch when the body was another.
+    """
+
+    job: NewJob
+    now: int
+
+    def steps(self) -> Steps[str]:
+        job = self.job
+        if job.idempotency_key:
+            body = digest(job.spec.decode())
+            for row in (yield run("idempotency_key", tenant=job.tenant, key=job.idempotency_key)):
+                if row["digest"] != body:
+                    raise IdempotencyMismatch(key=job.idempotency_key)
+                return str(row["job_id"])
+        yield run(
+            "insert_job",
+            id=job.id,
+            kind=job.kind,
+            tenant=job.tenant,
+            owner=job.owner,
+            name=job.name,
+            now=self.now,
+            n_pending=len(job.runs),
+            threshold=job.threshold,
+        )
+        yield run("insert_job_spec", job_id=job.id, spec=job.spec)
+        for tag in job.tags:
+            yield run("insert_job_tag", tenant=job.tenant, tag=tag, job_id=job.id)
+        if job.idempotency_key:
+            yield run("insert_idempotency_key", tenant=job.tenant, key=job.idempotency_key, digest=body, job_id=job.id)
+        for index, new in enumerate(job.runs):
+            yield run(
+                "insert_run",
+                id=new.id,
+                job_id=job.id,
+                idx=index,
+                provider_id=new.plan.provider_id,
+                benchmark_id=new.plan.benchmark_id,
+                engine=new.plan.engine,
+                priority=job.priority,
+                max_attempts=job.max_attempts,
+                now=self.now,
+            )
+            yield run(
+                "insert_plan", run_id=new.id, digest=new.digest, plan=encode(new.plan), context=encode(new.context)
+            )
+        yield from life.record(job.id, "", self.now, "job.created", {"runs": len(job.runs)})
+        yield Signal(QUEUE)
+        return job.id
+
+
+def _visible(job_id: str, tenant: str | None) -> Steps[JobState]:
+    """Return the state of a job that `tenant` may see (None: whoever asks may see all), or raise NotFound."""
+    rows = yield run("job_version", id=job_id)
+    if not rows or tenant not in (None, rows[0]["tenant"]):
+        raise NotFound(kind="evaluation job", id=job_id)
+    return JobState(rows[0]["state"])
+
+
+@dataclass(frozen=True)
+class CancelJob:
+    """Cancel a job: every run that has not ended is cancelled, and workers stop theirs.
+
+    Cancelling twice is harmless. Raises NotFound, or JobIsTerminal for a job that ended otherwise.
+    """
+
+    job_id: str
+    tenant: str | None
+    now: int
+
+    def steps(self) -> Steps[None]:
+        state = yield from _visible(self.job_id, self.tenant)
+        if state is JobState.CANCELLED:
+            return
+        if state in TERMINAL_JOBS:
+            raise JobIsTerminal(id=self.job_id, wanted="cancelled", state=state.value)
+        yield from life.recount(self.job_id, [], self.now, cancel=True)
+        for row in (yield run("runs_of_job", job_id=self.job_id)):
+            one = run_of(row)
+            if one.state in TERMINAL_RUNS:
+                continue
+            report = life.with_error(report_of(one), CANCELLED)
+            yield from life.move(
+                one,
+                Cause.CANCEL,
+                RunState.CANCELLED,
+                self.now,
+                verdict=Verdict.USER,
+                report=report,
+                keep_lease=one.state in HELD,
+            )
+
+
+@dataclass(frozen=True)
+class DeleteJob:
+    """Delete a job with everything that belongs to it, in whatever state; return the ids of its runs."""
+
+    job_id: str
+    tenant: str | None
+
+    def steps(self) -> Steps[list[str]]:
+        yield from _visible(self.job_id, self.tenant)
+        rows = yield run("runs_of_job", job_id=self.job_id)
+        yield run("delete_job", id=self.job_id)
+        for worker in {row["worker"] for row in rows if row["worker"]}:
+            yield Signal(worker_topic(worker))
+        yield Signal(job_topic(self.job_id))
+        return [row["id"] for row in rows]

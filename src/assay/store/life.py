@@ -1,0 +1,201 @@
+"""How a run moves from state to state, and what must be written with it.
+
+Every operation that ends, starts or returns a run goes through `move`, which checks the transition against the model, writes
+the run, the job's counters and derived state, the event and the wake-ups, all in the transaction of its caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from assay.model.errors import JobIsTerminal
+from assay.model.plan import Context
+from assay.model.records import Run
+from assay.model.results import Message, Report, Result
+from assay.model.scores import job_test
+from assay.model.states import (
+    TERMINAL_RUNS,
+    Cause,
+    JobState,
+    RunState,
+    Status,
+    Verdict,
+    job_state,
+    permitted,
+    public_status,
+)
+from assay.store.base import QUEUE, Row, Signal, Steps, job_topic, run, worker_topic
+from assay.store.rows import encode, report_of
+
+_context = msgspec.json.Decoder(Context)
+_result = msgspec.json.Decoder(Result)
+
+
+def move(
+    before: Run,
+    cause: Cause,
+    to: RunState,
+    now: int,
+    *,
+    verdict: Verdict | None = None,
+    report: Report | None = None,
+    result: Result | None = None,
+    keep_lease: bool = False,
+    delay: int = 0,
+    data: dict[str, Any] | None = None,
+) -> Steps[None]:
+    """Take a run `to` another state for `cause` at `now`.
+
+    `keep_lease`: the worker still has to stop the process; it keeps its claim on the slot until it says so. `delay`, in
+    microseconds, is how long a run that goes back to the queue must wait. Raises JobIsTerminal for a forbidden step.
+    """
+    if not permitted(before.state, cause, to, before.verdict):
+        raise JobIsTerminal(id=before.job_id, wanted=to.value, state=before.state.value)
+    after = report if report is not None else report_of(before)
+    ended, queued = to in TERMINAL_RUNS, to is RunState.QUEUED
+    if queued:
+        after = Report()
+    holds = before.worker is not None and (keep_lease or not (ended or queued))
+    status = public_status(to, after.running)
+    changed = yield run(
+        "update_run",
+        id=before.id,
+        to=to,
+        status=status,
+        worker=before.worker if holds else None,
+        lease_expires_at=before.lease_expires_at if holds else None,
+        grace_until=None,
+        finished_at=now if ended else None,
+        verdict=verdict,
+        report=encode(after),
+        queued_at=now if queued else before.queued_at,
+        available_at=now + delay if queued else before.available_at,
+        done=0 if queued else before.done,
+        total=0 if queued else before.total,
+        fence=before.fence,
+        **{"from": before.state},
+    )
+    if not changed:
+        raise JobIsTerminal(id=before.job_id, wanted=to.value, state="changed meanwhile")
+    if result is not None:
+        yield run("put_result", run_id=before.id, result=encode(result))
+    elif before.result and (ended or queued):
+        yield run("drop_result", run_id=before.id)
+    yield from record(before.job_id, before.id, now, f"run.{to}", {"cause": cause.value, **(data or {})})
+    yield from recount(before.job_id, [(before.status, status)], now)
+    if ended and holds and before.worker and verdict is not Verdict.ADAPTER:
+        yield Signal(worker_topic(before.worker))
+    if queued:
+        yield Signal(QUEUE)
+
+
+def revise(before: Run, report: Report, now: int, grace_until: int | None = None) -> Steps[None]:
+    """Write a new report of a run that stays in its state; a report that it runs may change its public status."""
+    status = before.status if before.state in TERMINAL_RUNS else public_status(before.state, report.running)
+    yield run(
+        "update_run",
+        id=before.id,
+        to=before.state,
+        status=status,
+        worker=before.worker,
+        lease_expires_at=before.lease_expires_at,
+        grace_until=grace_until if before.grace_until is not None else None,
+        finished_at=before.finished_at,
+        verdict=before.verdict,
+        report=encode(report),
+        queued_at=before.queued_at,
+        available_at=before.available_at,
+        done=before.done,
+        total=before.total,
+        fence=before.fence,
+        **{"from": before.state},
+    )
+    yield from recount(before.job_id, [(before.status, status)], now)
+
+
+def recount(
+    job_id: str, changes: Iterable[tuple[Status, Status]], now: int, cancel: bool = False
+) -> Steps[JobState]:
+    """Bring a job's counters and its derived state up to date after runs went from one status to another."""
+    (row,) = yield run("job", id=job_id)
+    counts = {status: row[f"n_{status}"] for status in Status}
+    for before, after in changes:
+        counts[before] -= 1
+        counts[after] += 1
+    before_state, cancelled = JobState(row["state"]), bool(row["cancelled"]) or cancel
+    state = job_state(counts, cancelled)
+    test = b""
+    if state is JobState.COMPLETED:
+        test = (yield from _test(job_id, row)) if before_state is not state else row["test"]
+    yield run(
+        "update_job",
+        id=job_id,
+        state=state,
+        cancelled=int(cancelled),
+        now=now,
+        test=test,
+        **{f"n_{status}": counts[status] for status in Status},
+    )
+    if state is not before_state:
+        yield from record(job_id, "", now, f"job.{state}", {})
+    yield Signal(job_topic(job_id))
+    return state
+
+
+def _test(job_id: str, job: Row) -> Steps[bytes]:
+    """Return the JSON of the weighted test of a completed job, empty where no benchmark was judged."""
+    rows = []
+    for row in (yield run("judged_runs", job_id=job_id)):
+        test = _result.decode(row["result"]).test
+        if test is not None:
+            rows.append((row["idx"], _context.decode(row["context"]).criteria, test))
+    verdict = job_test(rows, job["threshold"])
+    return encode(verdict) if verdict else b""
+
+
+def record(job_id: str, run_id: str, now: int, kind: str, data: dict[str, Any]) -> Steps[None]:
+    """Append an event to a job's history."""
+    yield run("insert_event", job_id=job_id, run_id=run_id, at=now, type=kind, data=encode(data))
+
+
+def with_error(report: Report, message: Message) -> Report:
+    """Return `report` with `message` as its error."""
+    return msgspec.structs.replace(report, error_message=message)
+
+
+def lose(before: Run, now: int, code: str, message: str, delay: int = 0) -> Steps[None]:
+    """Give a run back to the queue because its worker is gone, or give it up where no attempt is left."""
+    yield run(
+        "end_attempt",
+        run_id=before.id,
+        number=before.attempts,
+        now=now,
+        outcome="lost",
+        code=code,
+        message=message,
+        exit_code=None,
+    )
+    if before.state in TERMINAL_RUNS:
+        yield run("let_go", id=before.id, fence=before.fence)
+    elif before.attempts < before.max_attempts:
+        yield from move(before, Cause.LOSE, RunState.QUEUED, now, delay=delay, data={"code": code})
+    else:
+        ended = Message(f"{message} No attempt is left ({before.attempts} were made).", code, "server")
+        yield from give_up(before, now, ended)
+
+
+def give_up(before: Run, now: int, message: Message) -> Steps[None]:
+    """Fail a run on the watchdog's own word; an adapter's later report may overrule it."""
+    report = with_error(report_of(before), message)
+    yield from move(
+        before,
+        Cause.GIVE_UP,
+        RunState.FAILED,
+        now,
+        verdict=Verdict.WATCHDOG,
+        report=report,
+        data={"code": message.message_code},
+    )

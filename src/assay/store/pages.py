@@ -1,0 +1,129 @@
+"""Pages of jobs: filters, order and totals, each answered from an index.
+
+Of the filters in a request the most selective leads: it has an index in the order of the page, and one branch for each of its
+values. The others only restrict. So a page costs what it shows, however many jobs there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from assay.model.records import Job, Run
+from assay.store.base import Row, Statement, Steps, run
+from assay.store.rows import job_of, run_of
+from assay.store.statements import statements
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a column must equal: one of `any_of`, every one of `all_of` (lists only), none of `none_of`. Empty: no matter."""
+
+    any_of: tuple[str, ...] = ()
+    all_of: tuple[str, ...] = ()
+    none_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs of a tenant. Keys of `matches`: name, tag, owner, experiment, state."""
+
+    tenant: str
+    matches: dict[str, Match] = field(default_factory=dict)
+
+
+_BY_SELECTIVITY = ("name", "tag", "experiment", "owner", "state")
+
+
+@dataclass(frozen=True)
+class PageVersions:
+    """The (id, version) of each job on a page, newest first, and the number of jobs in all. `limit` 0: no limit."""
+
+    where: JobFilter
+    limit: int
+    offset: int
+
+    def steps(self) -> Steps[tuple[list[tuple[str, int]], int]]:
+        query = _compose(self.where)
+        window = self.limit + self.offset if self.limit else -1
+        page = {**query.parameters, "window": window, "limit": self.limit or -1, "offset": self.offset}
+        rows = yield Statement("page", page, query.page)
+        if not self.where.matches:
+            (count,) = yield run("count_jobs", tenant=self.where.tenant)
+        else:
+            (count,) = yield Statement("count", query.parameters, query.count)
+        return [(row["id"], row["version"]) for row in rows], count["n"]
+
+
+@dataclass(frozen=True)
+class JobsWithRuns:
+    """Jobs by id, in the order of the ids, each with its runs in the order of their index. Unknown ids are left out."""
+
+    ids: tuple[str, ...]
+
+    def steps(self) -> Steps[list[tuple[Job, list[Run]]]]:
+        ids = msgspec.json.encode(self.ids).decode()
+        jobs: dict[str, Row] = {row["id"]: row for row in (yield run("jobs_of_page", ids=ids))}
+        runs: dict[str, list[Run]] = {}
+        for row in (yield run("runs_of_jobs", ids=ids)):
+            runs.setdefault(row["job_id"], []).append(run_of(row))
+        return [(job_of(jobs[id_], jobs[id_]["spec"]), runs.get(id_, [])) for id_ in self.ids if id_ in jobs]
+
+
+@dataclass(frozen=True)
+class _Composed:
+    page: str
+    count: str
+    parameters: dict[str, Any]
+
+
+def _compose(where: JobFilter) -> _Composed:
+    """Return the SQL of a page and of its total."""
+    sql = statements()
+    parameters: dict[str, Any] = {"tenant": where.tenant}
+    conditions: list[str] = []
+
+    def restrict(column: str, values: tuple[str, ...], negated: bool = False) -> None:
+        name = f"values_{len(parameters)}"
+        parameters[name] = msgspec.json.encode(values).decode()
+        condition = sql[f"only_{column}"].replace(":values", f":{name}")
+        conditions.append(f"NOT ({condition})" if negated else f"({condition})")
+
+    leading, leads = _leading(where)
+    for column, match in where.matches.items():
+        all_of, any_of = match.all_of, match.any_of
+        if column == leading:
+            all_of, any_of = (all_of[1:], any_of) if all_of else ((), ())
+        for value in all_of:
+            restrict(column, (value,))
+        if any_of:
+            restrict(column, any_of)
+        if match.none_of:
+            restrict(column, match.none_of, negated=True)
+
+    branch = sql["branch_tag_only" if leading == "tag" and not conditions else f"branch_{leading}"]
+    restricted = " AND ".join([branch, *conditions])
+    branches = []
+    for i, value in enumerate(leads or [""]):
+        parameters[f"lead_{i}"] = value
+        branches.append(restricted.replace(":lead", f":lead_{i}"))
+    if not leads:
+        del parameters["lead_0"]
+    ordered = [f"SELECT * FROM ({one} ORDER BY id DESC LIMIT :window)" for one in branches]
+    ids = f"{' UNION '.join(ordered)} ORDER BY id DESC LIMIT :limit OFFSET :offset"
+    page = sql["page"].replace(":ids", ids)
+    count = f"SELECT count(*) AS n FROM ({' UNION '.join(branches)})"
+    return _Composed(page, count, parameters)
+
+
+def _leading(where: JobFilter) -> tuple[str, tuple[str, ...]]:
+    """Return the column that leads and the values that its branches take."""
+    for column in _BY_SELECTIVITY:
+        match = where.matches.get(column)
+        if match and match.all_of:
+            return column, match.all_of[:1]
+        if match and match.any_of:
+            return column, tuple(dict.fromkeys(match.any_of))
+    return "tenant", ()

@@ -1,0 +1,155 @@
+"""Questions about single jobs, runs and workers, all by primary key or index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from assay.model.plan import Context, Plan
+from assay.model.protocol import ArtifactRef
+from assay.model.records import Attempt, Event, Job, Run
+from assay.store.base import Row, Steps, run
+from assay.store.leases import registered_engines
+from assay.store.rows import attempt_of, event_of, job_of, run_of
+
+_plan = msgspec.json.Decoder(Plan)
+_context = msgspec.json.Decoder(Context)
+
+
+@dataclass(frozen=True)
+class JobVersion:
+    """The tenant, version and state of a job, or None: enough to know whether a cached document is fresh."""
+
+    job_id: str
+
+    def steps(self) -> Steps[tuple[str, int, str] | None]:
+        rows = yield run("job_version", id=self.job_id)
+        return (rows[0]["tenant"], rows[0]["version"], rows[0]["state"]) if rows else None
+
+
+@dataclass(frozen=True)
+class JobWithRuns:
+    """A job and its runs in the order of their index, or None."""
+
+    job_id: str
+
+    def steps(self) -> Steps[tuple[Job, list[Run]] | None]:
+        rows = yield run("job", id=self.job_id)
+        if not rows:
+            return None
+        (spec,) = yield run("job_spec", job_id=self.job_id)
+        runs = yield run("runs_of_job", job_id=self.job_id)
+        return job_of(rows[0], spec["spec"]), [run_of(row) for row in runs]
+
+
+@dataclass(frozen=True)
+class RunById:
+    """A run, or None."""
+
+    run_id: str
+
+    def steps(self) -> Steps[Run | None]:
+        rows = yield run("run", id=self.run_id)
+        return run_of(rows[0]) if rows else None
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The plan, context and digest of a run, or None."""
+
+    run_id: str
+
+    def steps(self) -> Steps[tuple[Plan, Context, str] | None]:
+        rows = yield run("plan", run_id=self.run_id)
+        if not rows:
+            return None
+        return _plan.decode(rows[0]["plan"]), _context.decode(rows[0]["context"]), rows[0]["digest"]
+
+
+@dataclass(frozen=True)
+class AttemptsOfRun:
+    """The attempts of a run, oldest first."""
+
+    run_id: str
+
+    def steps(self) -> Steps[list[Attempt]]:
+        return [attempt_of(row) for row in (yield run("attempts_of_run", run_id=self.run_id))]
+
+
+@dataclass(frozen=True)
+class ArtifactsOfRun:
+    """The artifacts of a run, by name."""
+
+    run_id: str
+
+    def steps(self) -> Steps[list[ArtifactRef]]:
+        return [msgspec.convert(dict(row), ArtifactRef) for row in (yield run("artifacts_of_run", run_id=self.run_id))]
+
+
+@dataclass(frozen=True)
+class EventsOfJob:
+    """Up to `limit` events of a job with a sequence number above `after`, in order."""
+
+    job_id: str
+    after: int = 0
+    limit: int = 100
+
+    def steps(self) -> Steps[list[Event]]:
+        rows = yield run("events_of_job", job_id=self.job_id, after=self.after, limit=self.limit)
+        return [event_of(row) for row in rows]
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Every worker that has registered: name, slots, engines (JSON), and when it was last seen."""
+
+    def steps(self) -> Steps[list[Row]]:
+        return (yield run("workers"))
+
+
+@dataclass(frozen=True)
+class WorkerEngines:
+    """The engines of a registered worker. Raises UnknownWorker for another incarnation."""
+
+    name: str
+    incarnation: str
+
+    def steps(self) -> Steps[tuple[str, ...]]:
+        return tuple((yield from registered_engines(self.name, self.incarnation)))
+
+
+@dataclass(frozen=True)
+class Due:
+    """When the next lease and the next grace lapse (None: none is open)."""
+
+    def steps(self) -> Steps[tuple[int | None, int | None]]:
+        (row,) = yield run("due")
+        return row["lease"], row["grace"]
+
+
+@dataclass(frozen=True)
+class NextReady:
+    """When the next queued run for one of `engines` may be leased, or None."""
+
+    engines: tuple[str, ...]
+
+    def steps(self) -> Steps[int | None]:
+        (row,) = yield run("next_ready", engines=msgspec.json.encode(self.engines).decode())
+        return row["at"]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class OpenRuns:
+    """How many runs are queued, leased and running."""
+
+    def steps(self) -> Steps[dict[str, int]]:
+        return {row["state"]: row["n"] for row in (yield run("queue_depth"))}
+
+
+@dataclass(frozen=True)
+class JobsByState:
+    """How many jobs there are in each state, over all tenants."""
+
+    def steps(self) -> Steps[dict[str, int]]:
+        return {row["state"]: row["n"] for row in (yield run("count_jobs_by_state"))}

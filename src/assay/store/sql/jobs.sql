@@ -1,0 +1,55 @@
+-- name: insert_job
+INSERT INTO jobs (id, kind, tenant, owner, name, state, created_at, updated_at, n_pending, threshold)
+VALUES (:id, :kind, :tenant, :owner, :name, 'pending', :now, :now, :n_pending, :threshold)
+
+-- name: insert_job_spec
+INSERT INTO job_specs (job_id, spec) VALUES (:job_id, :spec)
+
+-- name: insert_job_tag
+INSERT INTO job_tags (tenant, tag, job_id) VALUES (:tenant, :tag, :job_id) ON CONFLICT DO NOTHING
+
+-- name: insert_idempotency_key
+INSERT INTO idempotency_keys (tenant, key, digest, job_id) VALUES (:tenant, :key, :digest, :job_id)
+
+-- name: idempotency_key
+SELECT job_id, digest FROM idempotency_keys WHERE tenant = :tenant AND key = :key
+
+-- name: job
+SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, test,
+       n_pending, n_running, n_completed, n_failed, n_cancelled
+FROM jobs WHERE id = :id
+
+-- name: job_version
+SELECT tenant, version, state FROM jobs WHERE id = :id
+
+-- name: job_spec
+SELECT spec FROM job_specs WHERE job_id = :job_id
+
+-- name: update_job
+UPDATE jobs SET state = :state, cancelled = :cancelled, updated_at = :now, version = version + 1, test = :test,
+  n_pending = :n_pending, n_running = :n_running, n_completed = :n_completed, n_failed = :n_failed,
+  n_cancelled = :n_cancelled
+WHERE id = :id
+
+-- name: touch_job
+UPDATE jobs SET updated_at = max(updated_at, :now), version = version + 1 WHERE id = :id
+
+-- name: delete_job
+DELETE FROM jobs WHERE id = :id
+
+-- name: jobs_of_page
+SELECT j.id, j.kind, j.tenant, j.owner, j.name, j.experiment_id, j.state, j.cancelled, j.created_at, j.updated_at, j.version, j.test, s.spec
+FROM jobs j JOIN job_specs s ON s.job_id = j.id
+WHERE j.id IN (SELECT value FROM json_each(:ids))
+
+-- name: runs_of_jobs
+SELECT r.*, coalesce(x.result, x'') AS result
+FROM runs r LEFT JOIN results x ON x.run_id = r.id
+WHERE r.job_id IN (SELECT value FROM json_each(:ids))
+ORDER BY r.job_id, r.idx
+
+-- name: count_jobs
+SELECT coalesce(sum(n), 0) AS n FROM job_counts WHERE tenant = :tenant
+
+-- name: count_jobs_by_state
+SELECT state, sum(n) AS n FROM job_counts GROUP BY state

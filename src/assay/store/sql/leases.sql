@@ -1,0 +1,69 @@
+-- name: worker
+SELECT name, incarnation, slots, engines, version, registered_at, seen_at FROM workers WHERE name = :name
+
+-- name: workers
+SELECT name, incarnation, slots, engines, version, registered_at, seen_at FROM workers ORDER BY name
+
+-- name: put_worker
+INSERT INTO workers (name, incarnation, slots, engines, version, registered_at, seen_at)
+VALUES (:name, :incarnation, :slots, :engines, :version, :now, :now)
+ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, slots = excluded.slots, engines = excluded.engines,
+  version = excluded.version, registered_at = excluded.registered_at, seen_at = excluded.seen_at
+
+-- name: see_worker
+UPDATE workers SET seen_at = :now WHERE name = :name
+
+-- name: held_by_worker
+SELECT r.*, coalesce(x.result, x'') AS result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+WHERE r.worker = :worker
+
+-- name: lapsed_leases
+SELECT r.*, coalesce(x.result, x'') AS result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+WHERE r.lease_expires_at <= :now ORDER BY r.lease_expires_at LIMIT 500
+
+-- name: lapsed_graces
+SELECT r.*, coalesce(x.result, x'') AS result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+WHERE r.grace_until <= :now ORDER BY r.grace_until LIMIT 500
+
+-- name: due
+SELECT (SELECT min(lease_expires_at) FROM runs WHERE lease_expires_at IS NOT NULL) AS lease,
+       (SELECT min(grace_until) FROM runs WHERE grace_until IS NOT NULL) AS grace
+
+-- name: ready_runs
+SELECT r.id, r.job_id, r.idx, r.attempts, r.fence, r.status, r.report, p.plan, p.context
+FROM runs r JOIN plans p ON p.run_id = r.id
+WHERE r.state = 'queued' AND r.available_at <= :now
+  AND r.engine IN (SELECT value FROM json_each(:engines))
+ORDER BY r.priority DESC, r.id LIMIT :free
+
+-- name: next_ready
+SELECT min(available_at) AS at FROM runs WHERE state = 'queued' AND engine IN (SELECT value FROM json_each(:engines))
+
+-- name: take_run
+UPDATE runs SET state = 'leased', fence = fence + 1, attempts = attempts + 1, worker = :worker,
+  lease_expires_at = :expires
+WHERE id = :id AND state = 'queued' AND fence = :fence RETURNING fence
+
+-- name: insert_attempt
+INSERT INTO attempts (run_id, number, fence, worker, leased_at) VALUES (:run_id, :number, :fence, :worker, :now)
+
+-- name: start_attempt
+UPDATE attempts SET started_at = :now WHERE run_id = :run_id AND number = :number
+
+-- name: end_attempt
+UPDATE attempts SET ended_at = :now, outcome = :outcome, code = :code, message = :message, exit_code = :exit_code
+WHERE run_id = :run_id AND number = :number AND ended_at IS NULL
+
+-- name: renew_lease
+UPDATE runs SET lease_expires_at = :expires, done = :done, total = :total, report = :report
+WHERE id = :id AND fence = :fence AND worker = :worker RETURNING id
+
+-- name: let_go
+UPDATE runs SET worker = NULL, lease_expires_at = NULL WHERE id = :id AND fence = :fence
+
+-- name: queue_depth
+SELECT state, count(*) AS n FROM runs WHERE state IN ('queued', 'leased', 'running') GROUP BY state
+
+-- name: begin_grace
+UPDATE runs SET state = 'running', status = :status, worker = NULL, lease_expires_at = NULL, grace_until = :until
+WHERE id = :id AND fence = :fence

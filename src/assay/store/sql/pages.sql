@@ -1,0 +1,42 @@
+-- Fragments from which a page of jobs is composed (pages.py): one branch for each value of the filter that leads, each in the
+-- order of an index, merged newest first.
+
+-- name: page
+SELECT p.id, j.version FROM (:ids) p CROSS JOIN jobs j ON j.id = p.id ORDER BY p.id DESC
+
+-- name: branch_tenant
+SELECT j.id FROM jobs j INDEXED BY jobs_by_tenant WHERE j.tenant = :tenant
+
+-- name: branch_state
+SELECT j.id FROM jobs j INDEXED BY jobs_by_state WHERE j.tenant = :tenant AND j.state = :lead
+
+-- name: branch_name
+SELECT j.id FROM jobs j INDEXED BY jobs_by_name WHERE j.tenant = :tenant AND j.name = :lead
+
+-- name: branch_owner
+SELECT j.id FROM jobs j INDEXED BY jobs_by_owner WHERE j.tenant = :tenant AND j.owner = :lead
+
+-- name: branch_experiment
+SELECT j.id FROM jobs j INDEXED BY jobs_by_experiment
+WHERE j.tenant = :tenant AND j.experiment_id = :lead AND j.experiment_id <> ''
+
+-- name: branch_tag
+SELECT j.id FROM job_tags t CROSS JOIN jobs j ON j.id = t.job_id WHERE t.tenant = :tenant AND t.tag = :lead
+
+-- name: branch_tag_only
+SELECT t.job_id AS id FROM job_tags t WHERE t.tenant = :tenant AND t.tag = :lead
+
+-- name: only_state
+j.state IN (SELECT value FROM json_each(:values))
+
+-- name: only_name
+j.name IN (SELECT value FROM json_each(:values))
+
+-- name: only_owner
+j.owner IN (SELECT value FROM json_each(:values))
+
+-- name: only_experiment
+j.experiment_id IN (SELECT value FROM json_each(:values))
+
+-- name: only_tag
+EXISTS (SELECT 1 FROM job_tags o, json_each(:values) v WHERE o.tenant = j.tenant AND o.tag = v.value AND o.job_id = j.id)

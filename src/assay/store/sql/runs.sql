@@ -1,0 +1,58 @@
+-- name: insert_run
+INSERT INTO runs (id, job_id, idx, provider_id, benchmark_id, engine, state, status, priority, queued_at, available_at, max_attempts)
+VALUES (:id, :job_id, :idx, :provider_id, :benchmark_id, :engine, 'queued', 'pending', :priority, :now, :now, :max_attempts)
+
+-- name: insert_plan
+INSERT INTO plans (run_id, digest, plan, context) VALUES (:run_id, :digest, :plan, :context)
+
+-- name: run
+SELECT r.*, coalesce(x.result, x'') AS result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE r.id = :id
+
+-- name: run_at
+SELECT r.*, coalesce(x.result, x'') AS result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+WHERE r.job_id = :job_id AND r.idx = :idx
+
+-- name: runs_of_job
+SELECT r.*, coalesce(x.result, x'') AS result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+WHERE r.job_id = :job_id ORDER BY r.idx
+
+-- name: plan
+SELECT plan, context, digest FROM plans WHERE run_id = :run_id
+
+-- name: update_run
+UPDATE runs SET state = :to, status = :status, worker = :worker, lease_expires_at = :lease_expires_at,
+  grace_until = :grace_until, finished_at = :finished_at, verdict = :verdict, report = :report,
+  queued_at = :queued_at, available_at = :available_at, done = :done, total = :total
+WHERE id = :id AND state = :from AND fence = :fence RETURNING id
+
+-- name: put_result
+INSERT INTO results (run_id, result) VALUES (:run_id, :result)
+ON CONFLICT (run_id) DO UPDATE SET result = excluded.result
+
+-- name: drop_result
+DELETE FROM results WHERE run_id = :run_id
+
+-- name: judged_runs
+SELECT r.idx, p.context, x.result FROM runs r
+JOIN plans p ON p.run_id = r.id JOIN results x ON x.run_id = r.id
+WHERE r.job_id = :job_id ORDER BY r.idx
+
+-- name: put_artifact
+INSERT INTO artifacts (run_id, name, digest, size, media_type) VALUES (:run_id, :name, :digest, :size, :media_type)
+ON CONFLICT (run_id, name) DO UPDATE SET digest = excluded.digest, size = excluded.size, media_type = excluded.media_type
+
+-- name: artifact
+SELECT name, digest, size, media_type FROM artifacts WHERE run_id = :run_id AND name = :name
+
+-- name: artifacts_of_run
+SELECT name, digest, size, media_type FROM artifacts WHERE run_id = :run_id ORDER BY name
+
+-- name: attempts_of_run
+SELECT run_id, number, fence, worker, leased_at, started_at, ended_at, outcome, code, message, exit_code
+FROM attempts WHERE run_id = :run_id ORDER BY number
+
+-- name: insert_event
+INSERT INTO events (job_id, run_id, at, type, data) VALUES (:job_id, :run_id, :at, :type, :data)
+
+-- name: events_of_job
+SELECT seq, job_id, run_id, at, type, data FROM events WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit

@@ -1,0 +1,61 @@
+"""Opens connections to the database file, and tells a user in words why one cannot be opened."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from assay.model.errors import AssayError, StoreUnavailable, StoreUnusable
+
+_SETTINGS = (
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -8000",
+)
+
+
+def connect(path: Path, *, read_only: bool = False, durable: bool = True) -> sqlite3.Connection:
+    """Open the database; rows come back by column name. `durable`: fsync at every commit.
+
+    Raises StoreUnusable when the file cannot be opened, is not a database or is damaged.
+    """
+    try:
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.row_factory = sqlite3.Row
+        for setting in _SETTINGS:
+            connection.execute(setting)
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+            connection.execute("PRAGMA journal_size_limit = 67108864")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    return connection
+
+
+def explain(error: sqlite3.Error, path: Path) -> AssayError:
+    """Return the error that tells a user what is wrong with the database file, and the remedy."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        remedy = (
+            "The file was left as it is. Restore it from a backup, or move it away and start with a new one; "
+            f"`sqlite3 {path.name} .recover` can often save the rows."
+        )
+        return StoreUnusable(path=path, error="it is damaged or not a database", remedy=remedy)
+    if code == sqlite3.SQLITE_FULL:
+        return StoreUnavailable(error="the disk is full", remedy=f"free space on the disk that holds {path.parent}")
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+        remedy = f"Give this user write access to {path.parent}, or choose another folder with --data."
+        return StoreUnusable(path=path, error="it cannot be opened for writing", remedy=remedy)
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreUnavailable(error="the disk reports an error", remedy=f"check the disk that holds {path.parent}")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreUnavailable(error="another process holds the database", remedy="stop the other process")
+    return StoreUnavailable(error="it refused a statement", remedy="see the server's log")

@@ -1,0 +1,125 @@
+"""The store on a SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import queue
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from assay.model.errors import AssayError, StoreUnusable
+from assay.store.base import Operation
+from assay.store.signals import LocalSignals
+from assay.store.sqlite.connection import connect, explain
+from assay.store.sqlite.drive import drive
+from assay.store.sqlite.migrations import migrate
+from assay.store.sqlite.writer import Writer
+
+T = TypeVar("T")
+
+_READERS = 2
+
+
+class SqliteStore:
+    """One process owns the file; a lock beside it keeps a second server away."""
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        """Open (and where needed create and migrate) the database at `path`. Call inside a running event loop.
+
+        Raises StoreUnusable when the file or its folder cannot be used.
+        """
+        self.path = path
+        self.signals = LocalSignals()
+        self._folder: str | None = None
+        self._lock = _lock(path)
+        try:
+            writing = connect(path, durable=durable)
+            migrate(writing, path)
+            self._reading = connect(path, read_only=True)
+            self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+            for _ in range(_READERS):
+                self._idle.put(connect(path, read_only=True))
+        except sqlite3.Error as error:
+            os.close(self._lock)
+            raise explain(error, path) from error
+        except AssayError:
+            os.close(self._lock)
+            raise
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="assay-reader")
+        self._writer = Writer(writing, path, self.signals.announce)
+
+    @classmethod
+    def temporary(cls) -> SqliteStore:
+        """Open an empty store that lives in memory where the machine has a memory file system, and goes when closed."""
+        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+        folder = tempfile.mkdtemp(prefix="assay-", dir=base)
+        store = cls(Path(folder) / "assay.db", durable=False)
+        store._folder = folder
+        return store
+
+    async def transact(self, operations: Sequence[Operation[Any]], urgent: bool = False) -> list[Any | AssayError]:
+        """Carry out each operation, alone in what it may fail of; answer once all is durable."""
+        return await self._writer.submit(operations, urgent)
+
+    async def apply(self, operation: Operation[T], urgent: bool = False) -> T:
+        """Carry out one operation; return its result once it is durable, or raise its error."""
+        (result,) = await self._writer.submit((operation,), urgent)
+        if isinstance(result, AssayError):
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    async def lookup(self, query: Operation[T]) -> T:
+        """Answer a query by primary key on the event loop: it takes microseconds, a thread would take a hundred."""
+        return self._ask(self._reading, query)
+
+    async def scan(self, query: Operation[T]) -> T:
+        """Answer a list or an aggregate in a reader thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._scan, query)
+
+    async def close(self) -> None:
+        """Write what waits, then let go of the database."""
+        await self._writer.close()
+        self._readers.shutdown()
+        self._reading.close()
+        while not self._idle.empty():
+            self._idle.get().close()
+        os.close(self._lock)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _scan(self, query: Operation[T]) -> T:
+        connection = self._idle.get()
+        try:
+            return self._ask(connection, query)
+        finally:
+            self._idle.put(connection)
+
+    def _ask(self, connection: sqlite3.Connection, query: Operation[T]) -> T:
+        try:
+            return drive(connection, query, [])
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from error
+
+
+def _lock(path: Path) -> int:
+    """Take the lock beside the database, or raise StoreUnusable."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        remedy = f"Give this user write access to {path.parent}, or choose another folder with --data."
+        raise StoreUnusable(path=path, error=error.strerror or "it cannot be opened", remedy=remedy) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        remedy = "Stop the other `assay serve`, or give this one a folder of its own with --data."
+        raise StoreUnusable(path=path, error="another Assay server is using it", remedy=remedy) from error
+    return descriptor

@@ -1,0 +1,149 @@
+"""The writer thread: the only one that writes, with group commit.
+
+It takes everything that arrived during the last commit, runs each operation inside a SAVEPOINT, commits once and only then
+answers. A refused operation is undone alone; when the database itself fails, nothing of the group was written and every caller
+is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from assay.model.errors import AssayError, StoreUnavailable
+from assay.store.base import Operation
+from assay.store.sqlite.connection import explain
+from assay.store.sqlite.drive import drive
+
+log = logging.getLogger(__name__)
+
+_GROUP = 512
+"""Most calls in one transaction: bounds how long the first of them waits."""
+
+
+class _Call(NamedTuple):
+    operations: Sequence[Operation[Any]]
+    answer: asyncio.Future[list[Any]]
+
+
+class Writer:
+    """Owns the writing connection. `announce` is called on the loop with the topics of each commit."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, announce: Callable[[set[str]], None]) -> None:
+        self._connection = connection
+        self._path = path
+        self._announce = announce
+        self._urgent: deque[_Call] = deque()
+        self._normal: deque[_Call] = deque()
+        self._arrived = threading.Event()
+        self._closing = False
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._work, name="assay-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, operations: Sequence[Operation[Any]], urgent: bool) -> asyncio.Future[list[Any]]:
+        """Queue operations; the future gets a result or an AssayError for each, after the commit."""
+        answer: asyncio.Future[list[Any]] = self._loop.create_future()
+        if self._closing:
+            answer.set_exception(StoreUnavailable(error="the server is stopping", remedy="wait for it to start again"))
+            return answer
+        (self._urgent if urgent else self._normal).append(_Call(operations, answer))
+        self._arrived.set()
+        return answer
+
+    async def close(self) -> None:
+        """Write what has been submitted, then close the connection."""
+        self._closing = True
+        self._arrived.set()
+        await asyncio.to_thread(self._thread.join)
+        self._connection.close()
+
+    def _work(self) -> None:
+        while True:
+            self._arrived.wait()
+            self._arrived.clear()
+            while group := self._take():
+                answers, topics = self._commit(group)
+                self._loop.call_soon_threadsafe(self._deliver, group, answers, topics)
+            if self._closing and not (self._urgent or self._normal):
+                return
+
+    def _take(self) -> list[_Call]:
+        group: list[_Call] = []
+        for calls in (self._urgent, self._normal):
+            while calls and len(group) < _GROUP:
+                group.append(calls.popleft())
+        return group
+
+    def _commit(self, group: list[_Call]) -> tuple[list[list[Any]], set[str]]:
+        """Run and commit a group; return one list of results for each call, and the topics to announce."""
+        topics: set[str] = set()
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            answers = [[self._run(operation, topics) for operation in call.operations] for call in group]
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            log.error("a group of %d calls was not written: %s", len(group), error)
+            self._undo()
+            problem = explain(error, self._path)
+            return [[problem] * len(call.operations) for call in group], set()
+        return answers, topics
+
+    def _run(self, operation: Operation[Any], topics: set[str]) -> Any:
+        """Run one operation in its savepoint; return its result or the error that undid it."""
+        execute = self._connection.execute
+        execute("SAVEPOINT operation")
+        signalled: list[str] = []
+        try:
+            result = drive(self._connection, operation, signalled)
+        except AssayError as refusal:
+            execute("ROLLBACK TO operation")
+            result = refusal
+        except sqlite3.Error as error:
+            if not self._connection.in_transaction or _is_environmental(error):
+                raise
+            log.exception("%s broke a rule of the schema", type(operation).__name__)
+            execute("ROLLBACK TO operation")
+            result = AssayError(error=f"{type(operation).__name__} could not be written")
+        except Exception:
+            log.exception("%s failed", type(operation).__name__)
+            execute("ROLLBACK TO operation")
+            result = AssayError(error=f"{type(operation).__name__} failed")
+        else:
+            topics.update(signalled)
+        execute("RELEASE operation")
+        return result
+
+    def _undo(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            log.exception("the transaction could not be rolled back")
+
+    def _deliver(self, group: list[_Call], answers: list[list[Any]], topics: set[str]) -> None:
+        for call, answer in zip(group, answers, strict=True):
+            if not call.answer.done():
+                call.answer.set_result(answer)
+        if topics:
+            self._announce(topics)
+
+
+def _is_environmental(error: sqlite3.Error) -> bool:
+    """Say whether an error is the disk's or the file's, rather than one statement's."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+    )

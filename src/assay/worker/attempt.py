@@ -1,0 +1,186 @@
+"""One attempt: a folder of its own, its ways out, its engine, and the report of how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.client.workers import Refused, ServerGone, WorkerApi
+from assay.engines.base import Assignment, Doors, Executor, Progress
+from assay.gateway import CallbackRoute, CredentialError, Gateway, ModelRoute, RouteError, RunRoute
+from assay.gateway.credentials import Credential, resolve
+from assay.model.protocol import FENCE_HEADER, ArtifactRef, Ending, Holding, Lease
+from assay.telemetry.redaction import Redactor
+from assay.worker.logship import LogShip
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What all attempts of a worker share."""
+
+    api: WorkerApi
+    gateway: Gateway
+    server: str
+    key: str = field(repr=False)
+    runs_dir: Path
+    secrets_dir: Path
+    marker: str
+    """`NAME=value`, in the environment of everything this worker starts."""
+    max_log_bytes: int
+    lease_s: float
+
+
+class Attempt:
+    """One run in this worker's hands."""
+
+    def __init__(self, place: Place, lease: Lease, executor: Executor | None) -> None:
+        self.lease = lease
+        self._place = place
+        self._executor = executor
+        self._progress = Progress()
+        self._stop = asyncio.Event()
+        self._dropped = False
+        self._folder = place.runs_dir / lease.run_id / str(lease.attempt)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the attempt is."""
+        return self._progress
+
+    def holding(self) -> Holding:
+        """What the heartbeat says of it."""
+        p = self._progress
+        return Holding(self.lease.run_id, self.lease.fence, p.done, p.total, p.phase)
+
+    def stop(self, *, drop: bool = False) -> None:
+        """End it at once. `drop`: the lease is lost, so say nothing about how it ended."""
+        self._dropped |= drop
+        self._stop.set()
+
+    async def carry_out(self) -> None:
+        """Carry the attempt out and report its end; leaves nothing behind."""
+        lease, place = self.lease, self._place
+        redactor = Redactor([place.key])
+        ship = LogShip(place.api, lease.run_id, lease.fence, redactor, place.max_log_bytes)
+        try:
+            ending = await self._carry_out(redactor, ship)
+        except (CredentialError, RouteError) as error:
+            ending = failed(lease, "credential_missing" if isinstance(error, CredentialError) else "bad_model_url", str(error))
+            ship.line(str(error))
+        except OSError as error:
+            ending = failed(lease, "worker_error", f"The worker could not prepare the run: {error.strerror or error}.")
+            log.exception("run %s could not be prepared", lease.run_id)
+        except Exception as error:
+            log.exception("run %s failed in the worker", lease.run_id)
+            text = redactor.text(f"The worker failed: {type(error).__name__}. Its log says more.")
+            ending = failed(lease, "worker_error", text)
+        await ship.close()
+        await asyncio.to_thread(shutil.rmtree, self._folder.parent, ignore_errors=True)
+        if not self._dropped:
+            await self._report(msgspec.structs.replace(ending, message=redactor.text(ending.message)))
+
+    async def _carry_out(self, redactor: Redactor, ship: LogShip) -> Ending:
+        lease, place = self.lease, self._place
+        if self._executor is None:
+            text = f"This worker has no engine '{lease.plan.engine}'. Run `assay engines install {lease.plan.engine}` on it."
+            return failed(lease, "engine_not_installed", text)
+        credential = resolve(lease.context.secret_ref, place.secrets_dir, os.environ) if lease.context.secret_ref else None
+        if credential and credential.value:
+            redactor.add(credential.value)
+        self._folder.mkdir(parents=True, mode=0o700)
+        opened = place.gateway.open(self._route(credential))
+        redactor.add(opened.token)
+        assignment = Assignment(
+            lease=lease,
+            folder=self._folder,
+            doors=Doors(
+                model_url=opened.model_url or "",
+                callback_url=opened.base_url,
+                token=opened.token,
+                usage=lambda: msgspec.to_builtins(opened.usage),
+            ),
+            progress=self._progress,
+            started=self._started,
+            log=ship.write,
+            upload=self._upload,
+            stop=self._stop,
+            marker=self._marker(),
+        )
+        try:
+            ending = await self._executor.execute(assignment)
+            ship.flush()
+            if ending.outcome == "exited" and ship.tail:
+                ending = msgspec.structs.replace(ending, message=f"{ending.message} Last lines:\n{ship.tail}")
+            return ending
+        finally:
+            opened.close()
+
+    def _route(self, credential: Credential | None) -> RunRoute:
+        lease, place = self.lease, self._place
+        url = lease.plan.model.url
+        headers = {"Authorization": f"Bearer {place.key}", FENCE_HEADER: str(lease.fence)}
+        return RunRoute(
+            run_id=lease.run_id,
+            attempt=lease.attempt,
+            model=ModelRoute(url=url, credential=credential) if url.startswith(("http://", "https://")) else None,
+            callback=CallbackRoute(url=place.server, headers=headers, job_id=lease.job_id),
+        )
+
+    def _marker(self) -> Mapping[str, str]:
+        name, _, value = self._place.marker.partition("=")
+        return {name: value, "ASSAY_ATTEMPT": f"{self.lease.run_id}:{self.lease.attempt}"}
+
+    async def _started(self) -> None:
+        try:
+            await self._place.api.start(self.lease.run_id, self.lease.fence)
+        except Refused as refusal:
+            if refusal.status == 409:
+                self.stop(drop=refusal.code == "unknown_worker")
+        except ServerGone:
+            log.warning("the server does not answer; run %s goes on under its lease", self.lease.run_id)
+
+    async def _upload(self, name: str, path: Path, media_type: str) -> ArtifactRef:
+        return await self._place.api.put_artifact(self.lease.run_id, self.lease.fence, name, path, media_type)
+
+    async def _report(self, ending: Ending) -> None:
+        """Bring the end to the server; go on trying for as long as the lease can last."""
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + self._place.lease_s * 2, 0.1
+        while True:
+            try:
+                return await self._place.api.end(self.lease.run_id, ending)
+            except Refused as refusal:
+                if refusal.status != 409:
+                    log.error("the server refused the end of run %s: %s", self.lease.run_id, refusal)
+                    if ending.outcome != "failed":
+                        ending = failed(self.lease, refusal.code or "report_refused", f"The result was refused: {refusal}")
+                        continue
+                return None
+            except ServerGone:
+                if loop.time() > deadline:
+                    return None
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+
+def failed(lease: Lease, code: str, message: str, **more: Any) -> Ending:
+    """Return the ending of an attempt that failed."""
+    return Ending(fence=lease.fence, outcome="failed", code=code, message=message, **more)
+
+
+async def finish(tasks: set[asyncio.Task[None]], timeout_s: float) -> None:
+    """Wait for attempts that were told to stop."""
+    if tasks:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait(tasks, timeout=timeout_s)

@@ -1,0 +1,225 @@
+"""`assay worker`: registers with a server, keeps its slots busy, and stops what it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assay import __version__
+from assay.client.workers import Refused, ServerGone, WorkerApi
+from assay.engines.base import Executor, Site
+from assay.engines.registry import executors
+from assay.gateway import Gateway
+from assay.model.errors import Unauthorised
+from assay.model.protocol import Heartbeat, LeaseRequest, Registered, Registration
+from assay.runtimes import tree
+from assay.worker.attempt import Attempt, Place, finish
+
+log = logging.getLogger(__name__)
+
+_STOP_S = 5.0
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """How a worker is started. `parent_pipe`: end when standard input does, because the server that started it is gone."""
+
+    server: str
+    name: str
+    key: str = field(repr=False)
+    data: Path
+    secrets_dir: Path
+    engines_dir: Path
+    slots: int
+    max_log_bytes: int
+    run_timeout_s: float
+    parent_pipe: bool = False
+
+
+def work(options: WorkerOptions) -> None:
+    """Work until SIGINT or SIGTERM. Raises Unauthorised when the server does not know the key."""
+    asyncio.run(_Worker(options).run())
+
+
+class _Worker:
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+        self._incarnation = secrets.token_hex(8)
+        self._marker = f"ASSAY_WORKER={options.name}@{options.data.resolve()}"
+        self._attempts: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
+        self._freed = asyncio.Event()
+        self._beat_now = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._executors: dict[str, Executor] = {}
+
+    async def run(self) -> None:
+        """Register, then lease and beat until told to stop."""
+        options = self._options
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stopping.set)
+        if options.parent_pipe:
+            _watch_parent(loop, self._stopping)
+        killed = await asyncio.to_thread(tree.kill_marked, self._marker)
+        if killed:
+            log.warning("ended %d processes that an earlier worker left behind", killed)
+        await asyncio.to_thread(shutil.rmtree, options.data / "hosts", ignore_errors=True)
+        site = Site(options.engines_dir, options.data / "hosts", options.max_log_bytes, options.run_timeout_s, self._marker)
+        self._executors = executors(site)
+        for executor in self._executors.values():
+            executor.begin()
+        gateway = Gateway()
+        await gateway.start()
+        async with WorkerApi(options.server, options.key, options.name) as api:
+            try:
+                await self._serve(api, gateway)
+            finally:
+                await self._end_all(drop=False)
+                for executor in self._executors.values():
+                    await executor.close()
+                await gateway.close()
+                await asyncio.to_thread(tree.kill_marked, self._marker)
+
+    async def _serve(self, api: WorkerApi, gateway: Gateway) -> None:
+        while not self._stopping.is_set():
+            terms = await self._register(api)
+            if terms is None:
+                return
+            place = self._place(api, gateway, terms)
+            tasks = [asyncio.create_task(self._lease(api, place)), asyncio.create_task(self._beat(api, terms))]
+            stopping = asyncio.create_task(self._stopping.wait())
+            await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*tasks, stopping):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            if not self._stopping.is_set():
+                # The server has given our runs to somebody else: whatever we still do is worth nothing.
+                await self._end_all(drop=True)
+                self._incarnation = secrets.token_hex(8)
+
+    def _place(self, api: WorkerApi, gateway: Gateway, terms: Registered) -> Place:
+        options = self._options
+        return Place(
+            api=api,
+            gateway=gateway,
+            server=options.server,
+            key=options.key,
+            runs_dir=options.data / "runs",
+            secrets_dir=options.secrets_dir,
+            marker=self._marker,
+            max_log_bytes=options.max_log_bytes,
+            lease_s=terms.lease_s,
+        )
+
+    async def _register(self, api: WorkerApi) -> Registered | None:
+        """Register, however long the server takes to come up; None when told to stop meanwhile."""
+        engines = {name: executor.version for name, executor in self._executors.items()}
+        registration = Registration(
+            name=self._options.name,
+            incarnation=self._incarnation,
+            slots=self._options.slots,
+            engines=engines,
+            version=__version__,
+        )
+        pause = 0.05
+        while not self._stopping.is_set():
+            try:
+                return await api.register(registration)
+            except Refused as refusal:
+                raise Unauthorised from refusal
+            except ServerGone:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), pause)
+                pause = min(pause * 2, 2.0)
+        return None
+
+    async def _lease(self, api: WorkerApi, place: Place) -> None:
+        """Keep the slots busy. Returns when the server does not know this worker any more."""
+        while True:
+            self._freed.clear()
+            free = self._options.slots - len(self._attempts)
+            asked = LeaseRequest(incarnation=self._incarnation, free=max(free, 0))
+            call = asyncio.create_task(api.lease(asked))
+            freed = asyncio.create_task(self._freed.wait())
+            try:
+                # A slot that becomes free during a wait for none makes that wait pointless.
+                await asyncio.wait([call, *([] if free > 0 else [freed])], return_when=asyncio.FIRST_COMPLETED)
+                if not call.done():
+                    continue
+                answer = call.result()
+            except ServerGone:
+                await asyncio.sleep(0.5)
+                continue
+            except Refused as refusal:
+                log.warning("the server refused a lease: %s", refusal)
+                return
+            finally:
+                freed.cancel()
+                if not call.done():
+                    call.cancel()
+            if answer.check:
+                self._beat_now.set()
+            for lease in answer.leases:
+                attempt = Attempt(place, lease, self._executors.get(lease.plan.engine))
+                task = asyncio.create_task(self._carry_out(attempt))
+                self._attempts[lease.run_id] = (attempt, task)
+
+    async def _carry_out(self, attempt: Attempt) -> None:
+        try:
+            await attempt.carry_out()
+        finally:
+            held = self._attempts.get(attempt.lease.run_id)
+            if held and held[0] is attempt:
+                del self._attempts[attempt.lease.run_id]
+            self._freed.set()
+
+    async def _beat(self, api: WorkerApi, terms: Registered) -> None:
+        """Renew the leases. Returns when the server does not know this worker, or was silent for a whole lease."""
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._beat_now.wait(), terms.heartbeat_s)
+            self._beat_now.clear()
+            holding = [attempt.holding() for attempt, _ in self._attempts.values()]
+            try:
+                stop = await asyncio.wait_for(api.heartbeat(Heartbeat(self._incarnation, holding)), terms.lease_s / 3)
+                heard = loop.time()
+            except (ServerGone, TimeoutError):
+                if loop.time() - heard > terms.lease_s:
+                    log.error("the server has been silent for a whole lease; its runs are given up")
+                    return
+                continue
+            except Refused as refusal:
+                log.warning("the server refused a heartbeat: %s", refusal)
+                return
+            for run_id in stop:
+                if run_id in self._attempts:
+                    self._attempts[run_id][0].stop()
+
+    async def _end_all(self, *, drop: bool) -> None:
+        held = list(self._attempts.values())
+        for attempt, _ in held:
+            attempt.stop(drop=drop)
+        await finish({task for _, task in held}, _STOP_S)
+
+
+def _watch_parent(loop: asyncio.AbstractEventLoop, gone: asyncio.Event) -> None:
+    """Set `gone` when standard input ends. A thread waits: a pipe from asyncio would need a loop of its own kind."""
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        loop.call_soon_threadsafe(gone.set)
+
+    threading.Thread(target=wait, name="assay-parent", daemon=True).start()

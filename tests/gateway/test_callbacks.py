@@ -1,0 +1,110 @@
+"""An adapter's reports on their way to the server."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+from aiohttp import web
+from tests.gateway.conftest import ManualClock, StartUpstream, Upstream, answer_ok, answers
+from yarl import URL
+
+from assay.gateway import CallbackRoute, Gateway, RunRoute
+
+WORKER_KEY = "worker-key-2f9d8c7b"
+EVENTS = "/api/v1/evaluations/jobs/job-1/events"
+
+
+def route(upstream: Upstream) -> RunRoute:
+    headers = {"Authorization": f"Bearer {WORKER_KEY}", "X-Assay-Fence": "7"}
+    return RunRoute("run-1", 1, callback=CallbackRoute(upstream.url, headers, job_id="job-1"))
+
+
+async def test_a_report_reaches_the_server_with_the_workers_headers(
+    gateway: Gateway, client: aiohttp.ClientSession, start_upstream: StartUpstream
+) -> None:
+    upstream = await start_upstream(answers(lambda: web.Response(status=204)))
+    run = gateway.open(route(upstream))
+    sent = {"Authorization": "Bearer forged", "X-Assay-Fence": "99", "X-Tenant": "other", "X-User": "root"}
+    async with client.post(run.base_url + EVENTS, json={"a": 1}, headers=sent) as response:
+        assert response.status == 204
+    (received,) = upstream.received
+    assert (received.path, received.body) == (EVENTS, b'{"a": 1}')
+    assert received.headers["authorization"] == f"Bearer {WORKER_KEY}"
+    assert received.headers["x-assay-fence"] == "7"
+    assert received.headers["content-type"] == "application/json"
+    assert not {"x-tenant", "x-user"} & received.headers.keys()
+
+
+async def test_a_report_survives_a_restart_of_the_server(
+    client: aiohttp.ClientSession, start_upstream: StartUpstream
+) -> None:
+    answers_503_then_ok = answers(lambda: web.Response(status=503), lambda: web.Response(status=204))
+    upstream = await start_upstream(answers_503_then_ok)
+    await upstream.stop()
+
+    class RestartingClock(ManualClock):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            if self.time - 1000.0 > 5 and not upstream.received and upstream._runner is None:
+                await upstream.start()
+
+    gateway = Gateway(clock=RestartingClock())
+    await gateway.start()
+    run = gateway.open(route(upstream))
+    async with client.post(run.base_url + EVENTS, json={}) as response:
+        assert response.status == 204
+    first, second = upstream.received
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    await gateway.close()
+
+
+async def test_a_server_that_stays_away_is_reported_before_the_sdk_gives_up(
+    gateway: Gateway, client: aiohttp.ClientSession, start_upstream: StartUpstream, clock: ManualClock
+) -> None:
+    upstream = await start_upstream(answer_ok)
+    await upstream.stop()
+    run = gateway.open(route(upstream))
+    async with client.post(run.base_url + EVENTS, json={}) as response:
+        assert response.status == 503
+        body = await response.json()
+    assert body["message_code"] == "server_unreachable"
+    assert upstream.url in body["message"]
+    assert 6 < clock.time - 1000.0 < 8
+
+
+async def test_the_servers_refusal_is_passed_on_at_once_without_the_key(
+    gateway: Gateway, client: aiohttp.ClientSession, start_upstream: StartUpstream, clock: ManualClock
+) -> None:
+    upstream = await start_upstream(answers(lambda: web.Response(status=409, text=f"stale {WORKER_KEY}")))
+    run = gateway.open(route(upstream))
+    async with client.post(run.base_url + EVENTS, json={}) as response:
+        assert (response.status, await response.text()) == (409, "stale [redacted]")
+    assert len(upstream.received) == 1
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("DELETE", "/api/v1/evaluations/jobs/job-1", 404),
+        ("GET", EVENTS, 405),
+        ("POST", "/api/v1/evaluations/jobs/job-2/events", 403),
+        ("POST", "/api/v1/evaluations/jobs/../../workers/events", 404),
+        ("POST", "/api/v1/evaluations/jobs/%2e%2e/events", 404),
+        ("POST", "/api/v1/evaluations/jobs", 404),
+        ("POST", "/metrics", 404),
+    ],
+)
+async def test_the_workers_headers_open_nothing_but_the_runs_own_reports(
+    gateway: Gateway,
+    client: aiohttp.ClientSession,
+    start_upstream: StartUpstream,
+    method: str,
+    path: str,
+    status: int,
+) -> None:
+    upstream = await start_upstream(answer_ok)
+    run = gateway.open(route(upstream))
+    async with client.request(method, URL(run.base_url + path, encoded=True)) as response:
+        assert response.status == status
+    assert upstream.received == []
