@@ -91,8 +91,8 @@ class Settings:
 
     @property
     def engines_dir(self) -> Path:
-        """Where engine environments are."""
-        return self.values["engines"] or engines_dir(self.values["data"])
+        """Where engine environments are: not in the data folder of one server, since they are large and can be shared."""
+        return self.values["engines"] or engines_dir(data_dir())
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, file: Path | None = None) -> Settings:

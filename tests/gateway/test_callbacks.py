@@ -5,10 +5,11 @@ from __future__ import annotations
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.gateway.conftest import ManualClock, StartUpstream, Upstream, answer_ok, answers
 from yarl import URL
 
 from assay.gateway import CallbackRoute, Gateway, RunRoute
+
+from .upstream import ManualClock, StartUpstream, Upstream, answer_ok, answers
 
 WORKER_KEY = "worker-key-2f9d8c7b"
 EVENTS = "/api/v1/evaluations/jobs/job-1/events"

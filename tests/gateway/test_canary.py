@@ -8,9 +8,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.gateway.conftest import CANARY, StartUpstream, open_model
 
 from assay.gateway import Credential, Gateway, ModelRoute, RequestLimits, RetryPolicy, RunRoute
+
+from .upstream import CANARY, StartUpstream, open_model
 
 
 async def test_the_key_is_in_no_answer_header_log_or_repr(

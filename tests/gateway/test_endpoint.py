@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.gateway.conftest import ManualClock
 
 from assay.gateway.endpoint import Endpoint
+
+from .upstream import ManualClock
 
 
 async def settle() -> None:

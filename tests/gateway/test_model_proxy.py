@@ -10,10 +10,11 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
-from tests.gateway.conftest import CANARY, StartUpstream, answer_ok, answers, open_model
 from yarl import URL
 
 from assay.gateway import Credential, Gateway, ModelRoute, RequestLimits, RouteError, RunRoute
+
+from .upstream import CANARY, StartUpstream, answer_ok, answers, open_model
 
 COMPLETION = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5}}
 

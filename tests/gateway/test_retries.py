@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 from aiohttp import web
-from tests.gateway.conftest import CANARY, ManualClock, StartUpstream, answer_ok, answers, open_model
 
 from assay.gateway import Gateway, ModelRoute, RequestLimits, RetryPolicy, RunRoute
 from assay.gateway.retry import retry_after
+
+from .upstream import CANARY, ManualClock, StartUpstream, answer_ok, answers, open_model
 
 
 def status(code: int, **headers: str):  # type: ignore[no-untyped-def]

@@ -24,8 +24,8 @@ _LAST_LINES = 15
 class Child(AbstractContextManager["Child"]):
     """One child in a session of its own, so that Ctrl-C reaches only us, and we stop it.
 
-    `module` and `arguments` are those of `python -m`; `ready` is a pattern whose first group, in a line of its
-    stdout, is the URL that it answers on. What it says on stderr goes to the file `log`.
+    `module` and `arguments` are those of `python -m`. `ready` is a pattern whose first group, in a line of
+    its stdout, is the URL that it answers on. What it says on stderr goes to the file `log`.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Child(AbstractContextManager["Child"]):
         self._spoke.set()
 
     def wait_ready(self, timeout_s: float) -> str:
-        """Return the URL of the child once it is ready. Raises CommandError with its last lines if it never is."""
+        """Return the URL of the child once it is ready; raise CommandError with its last lines otherwise."""
         if self._spoke.wait(timeout_s) and self._url:
             return self._url
         how = "ended" if self._ended.is_set() else f"was not ready within {timeout_s:g} s"

@@ -15,7 +15,7 @@ import click
 
 from assay.cli import programs
 from assay.cli.children import Child
-from assay.cli.exits import CommandError, Exit, say
+from assay.cli.exits import Exit, say
 from assay.cli.follow import follow_to_end
 from assay.cli.settings import Settings, json_option, pass_settings
 from assay.client.evaluations import Evaluations, identity
@@ -39,8 +39,9 @@ _START_S = 60.0
 def demo(settings: Settings, data: Path | None, keep: bool) -> int:
     """See a real evaluation from end to end, on this machine.
 
-    Installs lm-evaluation-harness where it is missing (once), starts a server, its worker and a small practice
-    model on free ports, evaluates that model on two benchmarks, prints the results and stops everything.
+    Installs lm-evaluation-harness where it is missing (once), starts a server, its worker and a small
+    practice model on free ports, evaluates that model on two benchmarks, prints the results and stops
+    everything.
 
     \b
     Examples:

@@ -74,7 +74,7 @@ def _followed(
     tail: int,
     timestamps: bool,
 ) -> Iterator[bytes]:
-    """Yield what the benchmarks write, as they write it; the lines of several begin with their benchmark's name."""
+    """Yield what the benchmarks write as it comes; lines of several begin with their benchmark's name."""
     if len(indexes) == 1:
         yield from evaluations.logs(job_id, indexes[0], tail=tail, timestamps=timestamps, follow=True)
         return

@@ -66,8 +66,8 @@ def check(model: dict[str, Any], server_url: str) -> None:
         text = f"The model at {url} cannot be reached from here: {error.reason}."
         if on_this_machine(server_url):
             raise CommandError(
-                f"{text} Start it (`assay practice-model` is one to try with), correct --model-url, or skip this "
-                "check with --no-check.",
+                f"{text} Start it (`assay practice-model` is one to try with), correct --model-url, "
+                "or skip this check with --no-check.",
                 Exit.USAGE,
             ) from None
         say(f"warning: {text} The server may still reach it.")
@@ -81,7 +81,7 @@ def check(model: dict[str, Any], server_url: str) -> None:
 def _judge(model: dict[str, Any], url: str, found: Found) -> None:
     if found.status in (401, 403) and "auth" not in model:
         say(
-            f"warning: {url} wants a key ({found.status}). Name it with --secret, or the evaluation will fail."
+            f"warning: {url} wants a key ({found.status}). Without --secret the evaluation will fail."
         )
     if found.status == 0:
         say(f"warning: {url} did not answer within {PROBE_S:g} s.")

@@ -28,7 +28,7 @@ class Engine:
 
 
 def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -> NoReturn:
-    """Run the server until it is told to stop, then end the process. `flags`: settings as options; None is not given."""
+    """Run the server until it is told to stop, then end the process. A flag that is None was not given."""
     from assay.config import load
     from assay.model.errors import AssayError
     from assay.server.program import serve

@@ -11,7 +11,6 @@ import click
 from assay.cli import text
 from assay.cli.exits import say
 from assay.cli.lazy import Entry, LazyGroup
-from assay.cli.results import number
 from assay.cli.settings import Settings, pass_settings, server_options
 
 
@@ -105,6 +104,6 @@ def _benchmark(item: dict[str, Any]) -> tuple[str, ...]:
         str(item.get("id", "")),
         str(item.get("dataset_size") or "-"),
         metric or "-",
-        "-" if threshold is None else number(threshold),
+        "-" if threshold is None else f"{threshold:g}",
         text.shortened(str(item.get("description", "")), 70),
     )

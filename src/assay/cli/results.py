@@ -93,7 +93,7 @@ def _measured(name: str, result: Mapping[str, Any], primary: str) -> list[Row]:
                 value,
                 n,
                 errored,
-                number(judged["threshold"]) if judged else "",
+                f"{judged['threshold']:g}" if judged else "",
                 ("pass" if judged["pass"] else "fail") if judged else "-",
                 judged["pass"] if judged else None,
             )
@@ -118,7 +118,7 @@ def _with_error(metric: str, metrics: Mapping[str, Any]) -> str:
 
 
 def number(value: Any) -> str:
-    """Return a measured value as text: four decimals, fewer where they say nothing."""
+    """Return a measured value as text: four decimals, or four digits where it is tiny or huge."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
@@ -142,7 +142,7 @@ def verdict(job: Job) -> str:
     if not test:
         return f"job {how}" if how != "completed" else "job completed, nothing was tested against a threshold"
     relation = "≥" if test["pass"] else "<"
-    score = f"score {number(test['score'])} {relation} threshold {number(test['threshold'])}"
+    score = f"score {number(test['score'])} {relation} threshold {test['threshold']:g}"
     return f"job {how}, {'pass' if passed(job) else 'fail'} ({score})"
 
 
