@@ -58,12 +58,12 @@ SETTINGS = (
     Setting("host", "ASSAY_HOST", "127.0.0.1", str, "address the server listens on"),
     Setting("port", "ASSAY_PORT", "8080", _port, "port the server listens on; 0 picks a free one"),
     Setting("data", "ASSAY_DATA", "~/.local/share/assay", lambda t: Path(t).expanduser(), "folder for everything kept"),
-    Setting("catalog", "ASSAY_CATALOG", "", _folders, "catalogue folders, each with providers/*.yaml and collections/*.yaml"),
+    Setting("catalog", "ASSAY_CATALOG", "", _folders, "folders with providers/*.yaml, collections/*.yaml"),
     Setting("secrets", "ASSAY_SECRETS_DIR", "", lambda t: Path(t).expanduser() if t else None, "folder of credentials"),
-    Setting("engines", "ASSAY_ENGINES_DIR", "", lambda t: Path(t).expanduser() if t else None, "folder of engine environments"),
+    Setting("engines", "ASSAY_ENGINES_DIR", "", lambda t: Path(t).expanduser() if t else None, "folder of engines"),
     Setting("slots", "ASSAY_SLOTS", str(os.cpu_count() or 1), _count, "runs that a worker executes at once"),
-    Setting("grace_seconds", "ASSAY_GRACE_SECONDS", "10", _seconds, "how long a run whose process ended silently waits for a report"),
-    Setting("lease_seconds", "ASSAY_LEASE_SECONDS", "15", _seconds, "how long a worker may be silent before its runs are taken back"),
+    Setting("grace_seconds", "ASSAY_GRACE_SECONDS", "10", _seconds, "patience with a run whose process ended silently"),
+    Setting("lease_seconds", "ASSAY_LEASE_SECONDS", "15", _seconds, "patience with a worker that is silent"),
     Setting("run_timeout_seconds", "ASSAY_RUN_TIMEOUT_SECONDS", "86400", _seconds, "longest time of one run"),
     Setting("max_body_bytes", "ASSAY_MAX_BODY_BYTES", str(10 << 20), _count, "largest request body"),
     Setting("max_log_bytes", "ASSAY_MAX_LOG_BYTES", str(16 << 20), _count, "largest log kept of one attempt"),
@@ -87,12 +87,14 @@ class Settings:
     @property
     def secrets_dir(self) -> Path:
         """Where named credentials are looked for."""
-        return self.values["secrets"] or self.values["data"] / "secrets"
+        named: Path | None = self.values["secrets"]
+        return named or Path(self.values["data"]) / "secrets"
 
     @property
     def engines_dir(self) -> Path:
         """Where engine environments are: not in the data folder of one server, since they are large and can be shared."""
-        return self.values["engines"] or engines_dir(data_dir())
+        named: Path | None = self.values["engines"]
+        return named or engines_dir(data_dir())
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, file: Path | None = None) -> Settings:

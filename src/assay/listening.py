@@ -79,5 +79,5 @@ class _Embedded(Server):
         self._listener = listener
 
     def _init_shared_socket(self) -> None:
-        holder: Any = _granian.SocketHolder  # type: ignore[attr-defined]
+        holder: Any = _granian.SocketHolder
         self._shd = holder(self._listener.detach(), False, _BACKLOG)

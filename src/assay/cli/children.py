@@ -86,9 +86,7 @@ class Child(AbstractContextManager["Child"]):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
     def _last_words(self) -> str:

@@ -34,18 +34,14 @@ from assay.client.evaluations import identity
     metavar="NAME",
     help="Name, or file:///path URL, of the model's API key. The server reads it there.",
 )
-@click.option(
-    "--task", "tasks", multiple=True, metavar="NAME", help="Any lm_eval task or group; may be repeated."
-)
+@click.option("--task", "tasks", multiple=True, metavar="NAME", help="Any lm_eval task or group; may be repeated.")
 @click.option(
     "--include-path",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="With --task: folder of your own task files, on the server's machine.",
 )
-@click.option(
-    "--endpoint", type=click.Choice(["chat", "completions"]), help="With --task: which API the task asks."
-)
+@click.option("--endpoint", type=click.Choice(["chat", "completions"]), help="With --task: which API the task asks.")
 @click.option(
     "--file",
     type=click.Path(path_type=Path),
@@ -60,9 +56,7 @@ from assay.client.evaluations import identity
     metavar="KEY=VALUE",
     help="Parameter of every benchmark, as JSON or text.",
 )
-@click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples of each benchmark."
-)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples of each benchmark.")
 @click.option("--metric", metavar="NAME", help="The metric that is held against the threshold.")
 @click.option("--lower-is-better", is_flag=True, help="With --metric: pass at or below the threshold.")
 @click.option(
@@ -86,9 +80,7 @@ from assay.client.evaluations import identity
     metavar="S",
     help="Watch at most so many seconds; the job goes on.",
 )
-@click.option(
-    "--cancel-on-interrupt", is_flag=True, help="Cancel the job on Ctrl-C, and when --timeout is over."
-)
+@click.option("--cancel-on-interrupt", is_flag=True, help="Cancel the job on Ctrl-C, and when --timeout is over.")
 @click.option("--no-check", is_flag=True, help="Do not look whether the model answers before submitting.")
 @pass_settings
 def evaluate(
@@ -147,6 +139,4 @@ def evaluate(
     say(f"submitted {job_id}")
     from assay.cli.follow import follow_to_end
 
-    return follow_to_end(
-        settings, evaluations, job_id, timeout_s=timeout, cancel_on_interrupt=cancel_on_interrupt
-    )
+    return follow_to_end(settings, evaluations, job_id, timeout_s=timeout, cancel_on_interrupt=cancel_on_interrupt)

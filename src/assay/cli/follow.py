@@ -58,9 +58,7 @@ def follow_to_end(
     return Exit.PASSED if results.passed(job) else Exit.FAILED
 
 
-def changes(
-    evaluations: Evaluations, job_id: str, deadline: float | None, shown: Display
-) -> Iterator[dict[str, Any]]:
+def changes(evaluations: Evaluations, job_id: str, deadline: float | None, shown: Display) -> Iterator[dict[str, Any]]:
     """Yield the job now and after every change, the last time when it has ended.
 
     A server that goes away is waited for, PATIENCE_S long. Raises OutOfTime at `deadline` (monotonic
@@ -73,9 +71,7 @@ def changes(
             raise OutOfTime
         began = time.monotonic()
         try:
-            seen: Seen | None = (
-                evaluations.wait_for_change(job_id, etag, left) if etag else evaluations.look(job_id)
-            )
+            seen: Seen | None = evaluations.wait_for_change(job_id, etag, left) if etag else evaluations.look(job_id)
         except (Unreachable, TimedOut, ServerError) as error:
             if not etag or (isinstance(error, ServerError) and error.status < 500):
                 raise

@@ -16,9 +16,7 @@ from assay.cli.settings import Settings, pass_settings, server_options
 @click.command()
 @server_options
 @click.argument("job")
-@click.option(
-    "--benchmark", "index", type=click.IntRange(min=0), metavar="I", help="Only the benchmark at this index."
-)
+@click.option("--benchmark", "index", type=click.IntRange(min=0), metavar="I", help="Only the benchmark at this index.")
 @click.option(
     "--download",
     "folder",
@@ -57,10 +55,7 @@ def artifacts(settings: Settings, job: str, index: int | None, folder: Path | No
     if not found:
         say("Nothing has been kept (yet).")
         return
-    listed = [
-        (names[item["benchmark_index"]], item["name"], text.size(int(item["size"])), item["digest"])
-        for item in found
-    ]
+    listed = [(names[item["benchmark_index"]], item["name"], text.size(int(item["size"])), item["digest"]) for item in found]
     click.echo(text.table(("BENCHMARK", "NAME", "SIZE", "DIGEST"), listed, frozenset({2})))
 
 
@@ -68,7 +63,5 @@ def _inside(name: str) -> PurePosixPath:
     """Return the relative path that an artifact's name is; refuse one that leads elsewhere."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise CommandError(
-            f"The artifact '{name}' has a name that leads out of the folder; it was not written."
-        )
+        raise CommandError(f"The artifact '{name}' has a name that leads out of the folder; it was not written.")
     return path

@@ -54,9 +54,7 @@ def resolve(evaluations: Evaluations, job_id: str) -> str:
 
 @click.command("list")
 @server_options
-@click.option(
-    "--status", type=click.Choice(_STATES), multiple=True, help="Only jobs in this state; may be repeated."
-)
+@click.option("--status", type=click.Choice(_STATES), multiple=True, help="Only jobs in this state; may be repeated.")
 @click.option("--name", help="Only jobs of exactly this name.")
 @click.option("--tag", "tags", multiple=True, help="Only jobs with this tag; repeated: with all of them.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="At most this many.")

@@ -39,9 +39,7 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which ones come close."""
         if args and args[0] not in self.table and not args[0].startswith("-"):
             import difflib
@@ -58,9 +56,5 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command."""
-        found = [
-            CompletionItem(name, help=entry.help)
-            for name, entry in self.table.items()
-            if name.startswith(incomplete)
-        ]
+        found = [CompletionItem(name, help=entry.help) for name, entry in self.table.items() if name.startswith(incomplete)]
         return found + click.Command.shell_complete(self, ctx, incomplete)

@@ -112,9 +112,7 @@ class Bars:
                 done = total = total or 1
             if over:
                 self._progress.stop_task(task)
-            self._progress.update(
-                task, total=total or None, completed=done if total else None, state=text.printable(how)
-            )
+            self._progress.update(task, total=total or None, completed=done if total else None, state=text.printable(how))
 
     def note(self, line: str) -> None:
         """Print a remark above the bars."""

@@ -13,13 +13,9 @@ from assay.cli.settings import server_options
 
 COMMANDS = {
     "demo": Entry("assay.cli.demo:demo", "See a real evaluation from end to end, on this machine, offline."),
-    "eval": Entry(
-        "assay.cli.evaluate:evaluate", "Submit an evaluation, watch it, and say whether it passed."
-    ),
+    "eval": Entry("assay.cli.evaluate:evaluate", "Submit an evaluation, watch it, and say whether it passed."),
     "jobs": Entry("assay.cli.jobs:jobs", "List, show, cancel and delete jobs; read their logs."),
-    "providers": Entry(
-        "assay.cli.providers:providers", "Show what can be evaluated: providers and benchmarks."
-    ),
+    "providers": Entry("assay.cli.providers:providers", "Show what can be evaluated: providers and benchmarks."),
     "serve": Entry("assay.cli.serve:serve", "Start the server, with a worker beside it."),
     "worker": Entry("assay.cli.worker:worker", "Start a worker for a server, on this or another machine."),
     "engines": Entry("assay.cli.engines:engines", "Install the evaluation libraries that runs need."),

@@ -59,8 +59,7 @@ def check(model: dict[str, Any], server_url: str) -> None:
         found = probe(url)
     except ValueError:
         raise CommandError(
-            f"--model-url '{url}' is not the base URL of an OpenAI-compatible endpoint, "
-            "such as http://127.0.0.1:8400/v1."
+            f"--model-url '{url}' is not the base URL of an OpenAI-compatible endpoint, such as http://127.0.0.1:8400/v1."
         ) from None
     except Unreachable as error:
         text = f"The model at {url} cannot be reached from here: {error.reason}."
@@ -80,9 +79,7 @@ def check(model: dict[str, Any], server_url: str) -> None:
 
 def _judge(model: dict[str, Any], url: str, found: Found) -> None:
     if found.status in (401, 403) and "auth" not in model:
-        say(
-            f"warning: {url} wants a key ({found.status}). Without --secret the evaluation will fail."
-        )
+        say(f"warning: {url} wants a key ({found.status}). Without --secret the evaluation will fail.")
     if found.status == 0:
         say(f"warning: {url} did not answer within {PROBE_S:g} s.")
     if model.get("name"):

@@ -42,9 +42,7 @@ def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -
     _leave()
 
 
-def start_worker(
-    flags: Mapping[str, Any], *, server: str, name: str | None, key: str, parent_pipe: bool
-) -> NoReturn:
+def start_worker(flags: Mapping[str, Any], *, server: str, name: str | None, key: str, parent_pipe: bool) -> NoReturn:
     """Run a worker until it is told to stop, then end the process."""
     from assay.config import load
     from assay.model.errors import AssayError

@@ -35,9 +35,7 @@ def providers() -> None:
 @click.command("list")
 @server_options
 @click.option("--name", help="Only providers of exactly this name.")
-@click.option(
-    "--tag", "tags", multiple=True, help="Only providers with this tag; repeated: with all of them."
-)
+@click.option("--tag", "tags", multiple=True, help="Only providers with this tag; repeated: with all of them.")
 @pass_settings
 def list_providers(settings: Settings, name: str | None, tags: tuple[str, ...]) -> None:
     """List the providers of the server.

@@ -27,9 +27,7 @@ from assay.cli.programs import start_server
 @click.option("--slots", help="Runs executed at once by the worker (ASSAY_SLOTS; else the number of CPUs).")
 @click.option("--no-worker", is_flag=True, help="Do not start a worker beside the server.")
 @click.option("--log-level", help="debug, info, warning or error (ASSAY_LOG_LEVEL; else info).")
-@click.option(
-    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Settings file, TOML."
-)
+@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Settings file, TOML.")
 def serve(no_worker: bool, config: Path | None, **flags: Any) -> None:
     """Start the server, with a worker beside it. It prints `assay ready on URL` once it answers.
 

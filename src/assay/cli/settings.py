@@ -97,6 +97,6 @@ def server_options(function: F) -> F:
 
 def json_option(function: F) -> F:
     """Add --json."""
-    return click.option(
-        "--json", is_flag=True, expose_value=False, callback=_store, help="Print JSON for programs."
-    )(function)
+    return click.option("--json", is_flag=True, expose_value=False, callback=_store, help="Print JSON for programs.")(
+        function
+    )

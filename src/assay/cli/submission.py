@@ -47,14 +47,11 @@ def build(wishes: Wishes, file: Path | None) -> Submission:
         body["benchmarks"] += [_custom(task, wishes) for task in wishes.tasks]
         if not body["benchmarks"]:
             raise CommandError(
-                "Say what to evaluate: PROVIDER/BENCHMARK (see `assay providers list`), --task NAME, "
-                "or --file JOB.yaml."
+                "Say what to evaluate: PROVIDER/BENCHMARK (see `assay providers list`), --task NAME, or --file JOB.yaml."
             )
     else:
         if wishes.benchmarks or wishes.tasks:
-            raise CommandError(
-                "--file holds the benchmarks already: give either it, or benchmarks and tasks."
-            )
+            raise CommandError("--file holds the benchmarks already: give either it, or benchmarks and tasks.")
         body = read(file)
     if not wishes.tasks and (wishes.include_path or wishes.endpoint):
         raise CommandError("--include-path and --endpoint belong to --task NAME, which is not given.")
@@ -100,9 +97,7 @@ def _yaml(file: Path, content: str) -> Any:
 def _check(file: Path, content: str, body: Mapping[str, Any]) -> None:
     """Refuse what the options could not be laid over. The server checks the rest, by the same names."""
     if "model" in body and not isinstance(body["model"], dict):
-        raise CommandError(
-            f"{file}, line {_line(content, 'model')}: 'model' must be a mapping with url and name."
-        )
+        raise CommandError(f"{file}, line {_line(content, 'model')}: 'model' must be a mapping with url and name.")
     if "benchmarks" not in body:
         if "collection" in body:
             return

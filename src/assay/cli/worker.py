@@ -15,9 +15,7 @@ KEY_VARIABLE = "ASSAY_WORKER_KEY"
 
 
 @click.command()
-@click.option(
-    "--server", envvar="ASSAY_SERVER", default=DEFAULT_SERVER, show_default=True, help="Server to work for."
-)
+@click.option("--server", envvar="ASSAY_SERVER", default=DEFAULT_SERVER, show_default=True, help="Server to work for.")
 @click.option("--name", help="Name of this worker, one of its kind (default: the name of the machine).")
 @click.option("--slots", help="Runs executed at once (ASSAY_SLOTS; else the number of CPUs).")
 @click.option(

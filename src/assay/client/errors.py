@@ -22,9 +22,7 @@ class TimedOut(ClientError):
 
     def __init__(self, url: str, seconds: float) -> None:
         self.url, self.seconds = url, seconds
-        super().__init__(
-            f"{url} did not answer within {seconds:g} s. It may be overloaded: try again, or look at its log."
-        )
+        super().__init__(f"{url} did not answer within {seconds:g} s. It may be overloaded: try again, or look at its log.")
 
 
 class ServerError(ClientError):
@@ -34,9 +32,7 @@ class ServerError(ClientError):
     `trace` finds the request in the server's log; `retry_after` is the server's own advice, in seconds.
     """
 
-    def __init__(
-        self, status: int, code: str, message: str, trace: str = "", retry_after: float | None = None
-    ) -> None:
+    def __init__(self, status: int, code: str, message: str, trace: str = "", retry_after: float | None = None) -> None:
         self.status, self.code, self.message = status, code, message
         self.trace, self.retry_after = trace, retry_after
         super().__init__(message)

@@ -60,9 +60,7 @@ class Evaluations:
         headers = {"Prefer": f"wait={max(1, round(wait_s))}"}
         if etag:
             headers["If-None-Match"] = etag
-        answer = self.http.request(
-            "GET", _job(job_id), headers=headers, timeout_s=wait_s + self.http.timeout_s
-        )
+        answer = self.http.request("GET", _job(job_id), headers=headers, timeout_s=wait_s + self.http.timeout_s)
         if answer.status == 304:
             return None
         return Seen(_object(answer.json()), answer.headers.get("etag", ""))
@@ -90,9 +88,7 @@ class Evaluations:
         query = {"limit": limit, "offset": offset, "status": status, "name": name, "tags": tags}
         return _list_of(self.http.request("GET", _JOBS, query=query).json())
 
-    def iterate(
-        self, *, status: str | None = None, name: str | None = None, tags: str | None = None
-    ) -> Iterator[Document]:
+    def iterate(self, *, status: str | None = None, name: str | None = None, tags: str | None = None) -> Iterator[Document]:
         """Yield every job that matches, newest first, page by page."""
         offset, seen = 0, set[str]()
         while True:
@@ -133,9 +129,7 @@ class Evaluations:
         path = _job(job_id) + ("" if index is None else f"/benchmarks/{index}") + "/logs"
         query = {"tail_lines": tail, "timestamps": timestamps or None, "follow": follow or None}
         waiting = None if follow else self.http.timeout_s
-        with self.http.stream(
-            "GET", path, query=query, headers={"Accept": "text/plain"}, timeout_s=waiting
-        ) as answer:
+        with self.http.stream("GET", path, query=query, headers={"Accept": "text/plain"}, timeout_s=waiting) as answer:
             yield from answer.chunks
 
     def artifacts(self, job_id: str, index: int) -> Documents:
@@ -157,9 +151,7 @@ class Evaluations:
         digest = hashlib.sha256()
         try:
             with (
-                self.http.stream(
-                    "GET", path, headers={"Accept": "*/*"}, timeout_s=self.http.timeout_s
-                ) as answer,
+                self.http.stream("GET", path, headers={"Accept": "*/*"}, timeout_s=self.http.timeout_s) as answer,
                 partial.open("wb") as file,
             ):
                 for chunk in answer.chunks:
@@ -167,17 +159,13 @@ class Evaluations:
                     file.write(chunk)
             said = str(artifact.get("digest", ""))
             if said.startswith("sha256:") and said != f"sha256:{digest.hexdigest()}":
-                text = (
-                    f"The artifact {artifact['name']} arrived damaged (its digest is not {said}). Try again."
-                )
+                text = f"The artifact {artifact['name']} arrived damaged (its digest is not {said}). Try again."
                 raise ServerError(answer.status, "digest_mismatch", text)
             os.replace(partial, to)
         finally:
             partial.unlink(missing_ok=True)
 
-    def providers(
-        self, *, name: str | None = None, tags: str | None = None, benchmarks: bool = True
-    ) -> Documents:
+    def providers(self, *, name: str | None = None, tags: str | None = None, benchmarks: bool = True) -> Documents:
         """Return all providers; without `benchmarks` their lists of benchmarks stay empty."""
         query = {"limit": 0, "name": name, "tags": tags, "benchmarks": benchmarks}
         items: Documents = _list_of(self.http.request("GET", _PROVIDERS, query=query).json())["items"]
@@ -214,16 +202,12 @@ def _artifacts(job_id: str, index: int) -> str:
 
 def _object(value: Any) -> Document:
     if not isinstance(value, dict):
-        raise ServerError(
-            200, "unexpected_answer", "What answers there is not an Assay server: an object was expected."
-        )
+        raise ServerError(200, "unexpected_answer", "What answers there is not an Assay server: an object was expected.")
     return value
 
 
 def _list_of(value: Any) -> Document:
     page = _object(value)
     if not isinstance(page.get("items"), list):
-        raise ServerError(
-            200, "unexpected_answer", "What answers there is not an Assay server: a list was expected."
-        )
+        raise ServerError(200, "unexpected_answer", "What answers there is not an Assay server: a list was expected.")
     return page

@@ -105,9 +105,7 @@ class Http:
             sending.setdefault("Content-Type", "application/json")
         wait = self.timeout_s if timeout_s is None else timeout_s
         target = self._target(path, query)
-        repeatable = (method in _REPEATABLE or "Idempotency-Key" in sending) and (
-            body is None or isinstance(body, bytes)
-        )
+        repeatable = (method in _REPEATABLE or "Idempotency-Key" in sending) and (body is None or isinstance(body, bytes))
         kept = self._kept()
         if kept is not None:
             try:
@@ -136,9 +134,7 @@ class Http:
         """
         connection = self._connect(self.timeout_s if timeout_s is None else timeout_s)
         try:
-            answer = self._send(
-                connection, method, self._target(path, query), None, self._headers | dict(headers or {})
-            )
+            answer = self._send(connection, method, self._target(path, query), None, self._headers | dict(headers or {}))
             received = _lower(answer)
             if answer.status >= 400:
                 raise _refusal(answer.status, received, answer.read())
@@ -253,17 +249,13 @@ def _checked(url: str) -> SplitResult:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(f"'{url}' is not the URL of a server: it looks like http://127.0.0.1:8080")
     if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            "The URL of the server must not hold a user name or password: give the key by ASSAY_KEY"
-        )
+        raise ValueError("The URL of the server must not hold a user name or password: give the key by ASSAY_KEY")
     return parts
 
 
 def _header_safe(name: str, value: str) -> str:
     if not value.isascii() or not value.isprintable():
-        raise ValueError(
-            f"The value for {name} has characters that a header cannot carry (line ends, or not ASCII)"
-        )
+        raise ValueError(f"The value for {name} has characters that a header cannot carry (line ends, or not ASCII)")
     return value
 
 
@@ -297,9 +289,7 @@ def _parsed(status: int, body: bytes) -> Any:
     try:
         return json_.loads(body)
     except ValueError:
-        raise ServerError(
-            status, "not_json", "What answers there is not an Assay server: no JSON came back."
-        ) from None
+        raise ServerError(status, "not_json", "What answers there is not an Assay server: no JSON came back.") from None
 
 
 def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> ServerError:
@@ -310,9 +300,7 @@ def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> ServerErro
     retry_after = float(after) if after.isdigit() else None
     try:
         told = json_.loads(body)
-        return ServerError(
-            status, str(told["message_code"]), str(told["message"]), str(told.get("trace", "")), retry_after
-        )
+        return ServerError(status, str(told["message_code"]), str(told["message"]), str(told.get("trace", "")), retry_after)
     except (ValueError, KeyError, TypeError, AttributeError):
         said = body[:300].decode(errors="replace").strip()
         text = said.splitlines()[0] if said and "<" not in said else http.client.responses.get(status, "")

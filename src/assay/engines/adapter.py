@@ -1,8 +1,8 @@
 """The `adapter` engine: any program that speaks the EvalHub adapter contract.
 
-The program finds its job in a file (`EVALHUB_JOB_SPEC_PATH`, ending in `meta/job.json`) and reports by HTTP to the callback URL in
-it. Both that URL and the model's lead to the run's gateway, so an adapter made with eval-hub-sdk runs unmodified, and never sees
-the model's key. Its exit code says nothing of the benchmark; its reports do.
+The program finds its job in a file (`EVALHUB_JOB_SPEC_PATH`, ending in `meta/job.json`) and reports by HTTP to the
+callback URL in it. Both that URL and the model's lead to the run's gateway, so an adapter made with eval-hub-sdk runs
+unmodified, and never sees the model's key. Its exit code says nothing of the benchmark; its reports do.
 """
 
 from __future__ import annotations
@@ -80,9 +80,11 @@ class AdapterExecutor:
             started=assignment.started,
         )
         if ended.stopped:
-            return Ending(fence=fence, outcome="released", code="stopped", message="The run was stopped.", exit_code=ended.code)
+            return Ending(
+                fence=fence, outcome="released", code="stopped", message="The run was stopped.", exit_code=ended.code
+            )
         if ended.timed_out:
-            text = f"The run took longer than its limit of {timeout_s:g} seconds and was ended. Raise timeout_seconds if it needs more."
+            text = f"The run was ended at its limit of {timeout_s:g} seconds. Raise timeout_seconds if it needs more."
             return Ending(fence=fence, outcome="failed", code="run_timed_out", message=text, exit_code=ended.code)
         text = f"{ended.sentence} It had not reported a result."
         return Ending(fence=fence, outcome="exited", code="process_exited", message=text, exit_code=ended.code)
@@ -99,9 +101,7 @@ def _folder(lease: Lease, own: Path) -> Path:
 
 def _environment(listed: Mapping[str, str], spec: Path, marker: Mapping[str, str]) -> dict[str, str]:
     """Return the adapter's whole environment: none of the worker's secrets are in it."""
-    kept = {
-        name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)
-    }
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
     return {**kept, "EVALHUB_JOB_SPEC_PATH": str(spec), "EVALHUB_MODE": "local", **listed, **marker}
 
 

@@ -1,7 +1,7 @@
 """What an engine is: how it turns a benchmark into a plan, and how it carries a plan out.
 
-An engine has two halves. The *planner* runs in the server at admission: it knows from files alone what can be known, and refuses
-what cannot succeed. The *executor* runs in the worker. Neither imports an evaluation library.
+An engine has two halves. The *planner* runs in the server at admission: it knows from files alone what can be known, and
+refuses what cannot succeed. The *executor* runs in the worker. Neither imports an evaluation library.
 """
 
 from __future__ import annotations

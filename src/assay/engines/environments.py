@@ -79,9 +79,7 @@ class Environment:
 def catalogued() -> list[EngineRelease]:
     """Return every engine release that `install` knows."""
     folder = Path(__file__).parent / "lm_eval"
-    return [
-        EngineRelease("lm_eval", "0.4.13", folder / "requirements.lock", folder / "inside" / "__main__.py")
-    ]
+    return [EngineRelease("lm_eval", "0.4.13", folder / "requirements.lock", folder / "inside" / "__main__.py")]
 
 
 def release(name: str) -> EngineRelease:
@@ -144,13 +142,9 @@ def _build(path: Path, wanted: EngineRelease, report: Callable[[str], None]) -> 
     uv = _uv()
     report(f"Creating the environment of {wanted.name} {wanted.version} in {path}.")
     if uv:
-        _run(
-            [*uv, "venv", "--quiet", "--python", sys.executable, str(path / "venv")], "create the environment"
-        )
+        _run([*uv, "venv", "--quiet", "--python", sys.executable, str(path / "venv")], "create the environment")
         report("Installing its packages (about 800 MB, once).")
-        _run(
-            [*uv, "pip", "sync", "--quiet", "--python", str(python), str(wanted.lock)], "install the packages"
-        )
+        _run([*uv, "pip", "sync", "--quiet", "--python", str(python), str(wanted.lock)], "install the packages")
     else:
         _run([sys.executable, "-m", "venv", str(path / "venv")], "create the environment")
         report("Installing its packages with pip (about 800 MB, once; uv would be faster).")
@@ -185,14 +179,8 @@ def _uv() -> list[str] | None:
 
 
 def _run(command: list[str], step: str) -> None:
-    env = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
-    }
-    done = subprocess.run(
-        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    env = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")}
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:])
         raise EngineInstallError(

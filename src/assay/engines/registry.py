@@ -29,4 +29,3 @@ def executors(site: Site) -> dict[str, Executor]:
     """Return the worker's half of every engine whose environment is there, by name."""
     made = (entry.load()(site) for entry in entry_points(group="assay.executors"))
     return {executor.name: executor for executor in made if executor is not None}
-

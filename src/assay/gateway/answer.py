@@ -47,9 +47,7 @@ async def relay(request: web.BaseRequest, received: aiohttp.ClientResponse, run:
         body = await received.read()
         tokens.feed(body)
         tokens.finish()
-        whole = web.Response(
-            status=received.status, reason=received.reason, headers=headers, body=run.redactor.bytes(body)
-        )
+        whole = web.Response(status=received.status, reason=received.reason, headers=headers, body=run.redactor.bytes(body))
         return Relayed(whole, tokens)
     response = web.StreamResponse(status=received.status, reason=received.reason, headers=headers)
     end = await _stream(request, received, response, run, tokens)

@@ -26,9 +26,7 @@ class RouteError(GatewayError):
     code = "invalid_route"
 
 
-def model_error(
-    status: int, code: str, message: str, headers: Mapping[str, str] | None = None
-) -> web.Response:
+def model_error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """An error in the form that OpenAI clients read."""
     kind = "invalid_request_error" if status < 500 else "api_error"
     body = {"error": {"message": message, "type": kind, "param": None, "code": code}}

@@ -51,9 +51,7 @@ _CALLBACK_REQUEST = ("Content-Type", "Accept", "User-Agent", "X-Request-Id", "Tr
 
 def model_request_headers(sent: CIMultiDictProxy[str], credential: Credential | None) -> CIMultiDict[str]:
     """The evaluation's end-to-end headers, without any key of its own, and with the real credential."""
-    dropped = (
-        _HOP_BY_HOP | _CALLER_SECRETS | _REWRITTEN_REQUEST | _connection_names(sent.getall("Connection", ()))
-    )
+    dropped = _HOP_BY_HOP | _CALLER_SECRETS | _REWRITTEN_REQUEST | _connection_names(sent.getall("Connection", ()))
     headers = CIMultiDict(
         (name, value) for name, value in sent.items() if name.lower() not in dropped and not _forwarding(name)
     )

@@ -84,9 +84,7 @@ class ModelProxy:
         self._count(request, run, relayed, rest)
         return relayed if isinstance(relayed, web.Response) else relayed.response
 
-    def _count(
-        self, request: web.BaseRequest, run: RunState, relayed: Relayed | web.Response, rest: str
-    ) -> None:
+    def _count(self, request: web.BaseRequest, run: RunState, relayed: Relayed | web.Response, rest: str) -> None:
         if isinstance(relayed, Relayed) and relayed.end == "caller gone":
             run.usage.cancelled += 1
         elif isinstance(relayed, web.Response) or relayed.end != "complete" or relayed.response.status >= 400:
@@ -136,9 +134,7 @@ class ModelProxy:
             run.usage.throttled_s += delay
             await self._clock.sleep(delay)
 
-    async def _attempt(
-        self, run: RunState, call: _Call, attempt: int, timeouts: int
-    ) -> Relayed | web.Response | _Retry:
+    async def _attempt(self, run: RunState, call: _Call, attempt: int, timeouts: int) -> Relayed | web.Response | _Retry:
         policy = run.route.limits.retry
         try:
             async with self._send(run, call) as received:
@@ -165,9 +161,7 @@ class ModelProxy:
             headers=call.headers,
             allow_redirects=False,
             ssl=run.tls,
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s), sock_read=timeout_s
-            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s), sock_read=timeout_s),
         )
 
 

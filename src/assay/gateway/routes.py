@@ -115,7 +115,6 @@ def _split(url: str, what: str) -> SplitResult:
         raise RouteError(f"The {what} is not usable: expected http(s)://host[:port]/path.")
     if "@" in parts.netloc:  # not shown: it holds a password
         raise RouteError(
-            f"The {what} holds a user name or password. "
-            "Give the bare URL, and name a secret (secret_ref) instead."
+            f"The {what} holds a user name or password. Give the bare URL, and name a secret (secret_ref) instead."
         )
     return parts

@@ -52,9 +52,7 @@ def _secrets(route: RunRoute) -> list[str]:
         secrets.append(route.model.credential.value or "")
     if route.callback is not None:
         # Of `Bearer <key>` only the key is secret.
-        secrets += [
-            value.split(" ")[-1] for name, value in route.callback.headers.items() if _is_secret(name)
-        ]
+        secrets += [value.split(" ")[-1] for name, value in route.callback.headers.items() if _is_secret(name)]
     return secrets
 
 

@@ -106,8 +106,7 @@ class Gateway:
         except OSError as error:
             await self.close()
             raise GatewayError(
-                f"The gateway cannot listen on {self._host}:{self._port}: {error.strerror}. "
-                "Choose another port, or 0."
+                f"The gateway cannot listen on {self._host}:{self._port}: {error.strerror}. Choose another port, or 0."
             ) from None
         self._port = self._runner.addresses[0][1]
 
@@ -146,9 +145,7 @@ class Gateway:
         token, rest = _split_target(request.raw_path)
         run = self._runs.get(token)
         if run is None:
-            return model_error(
-                404, "unknown_run", "No run is open at this address: it has ended, or never began."
-            )
+            return model_error(404, "unknown_run", "No run is open at this address: it has ended, or never began.")
         try:
             if rest == "/model" or rest.startswith(("/model/", "/model?")):
                 return await self._models.serve(request, run, rest.removeprefix("/model"))

@@ -33,9 +33,7 @@ def tls_setting(verify: bool, ca_cert: Path | None) -> ssl.SSLContext | bool:
     try:
         return ssl.create_default_context(cafile=str(ca_cert))
     except (OSError, ssl.SSLError):
-        raise RouteError(
-            f"The CA certificate {ca_cert} cannot be loaded. It must be a readable PEM file."
-        ) from None
+        raise RouteError(f"The CA certificate {ca_cert} cannot be loaded. It must be a readable PEM file.") from None
 
 
 def is_lasting(error: Exception) -> bool:

@@ -1,8 +1,8 @@
 """The errors of Assay: one tree, each with a stable code, an HTTP status and a sentence that says what to do next.
 
-The docstring of a class is the template of its message; its keyword arguments fill the braces. `retry_after` is the policy of
-the error: None is permanent (the same call fails again), a number of seconds is temporary. Codes that EvalHub clients know
-keep the EvalHub name and wording.
+The docstring of a class is the template of its message; its keyword arguments fill the braces. `retry_after` is the policy
+of the error: None is permanent (the same call fails again), a number of seconds is temporary. Codes that EvalHub clients
+know keep the EvalHub name and wording.
 """
 
 from __future__ import annotations

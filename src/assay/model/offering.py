@@ -13,31 +13,35 @@ from assay.model.submission import PASS_CRITERIA, PRIMARY_SCORE, TAGS, TEST_DATA
 _TEXTS: Final = ListOf(TEXT)
 _DESCRIPTION: Final = Text(most=1024)
 _TAXONOMY: Final = ("domains", "tasks", "modalities", "evaluation_targets")
-_READING: Final = Object((
-    Member("result_interpretation", TEXT),
-    Member(
-        "score_ranges",
-        ListOf(Object((Member("range", TEXT, required=True), Member("meaning", TEXT, required=True)))),
-    ),
-))
+_READING: Final = Object(
+    (
+        Member("result_interpretation", TEXT),
+        Member(
+            "score_ranges",
+            ListOf(Object((Member("range", TEXT, required=True), Member("meaning", TEXT, required=True)))),
+        ),
+    )
+)
 
-BENCHMARK_ENTRY: Final = Object((
-    Member("id", TEXT, always=True),
-    Member("name", TEXT, always=True),
-    Member("category", TEXT, always=True),
-    Member("url", TEXT),
-    Member("description", _DESCRIPTION),
-    Member("metrics", _TEXTS),
-    Member("tags", _TEXTS),
-    Member("num_few_shot", Integer(), always=True),
-    Member("dataset_size", Integer(), always=True),
-    Member("primary_score", PRIMARY_SCORE),
-    Member("pass_criteria", PASS_CRITERIA),
-    Member("agent", _READING),
-    *(Member(name, _TEXTS) for name in _TAXONOMY),
-    Member("task", TEXT),
-    Member("endpoint", Text(one_of=("chat", "completions"))),
-))
+BENCHMARK_ENTRY: Final = Object(
+    (
+        Member("id", TEXT, always=True),
+        Member("name", TEXT, always=True),
+        Member("category", TEXT, always=True),
+        Member("url", TEXT),
+        Member("description", _DESCRIPTION),
+        Member("metrics", _TEXTS),
+        Member("tags", _TEXTS),
+        Member("num_few_shot", Integer(), always=True),
+        Member("dataset_size", Integer(), always=True),
+        Member("primary_score", PRIMARY_SCORE),
+        Member("pass_criteria", PASS_CRITERIA),
+        Member("agent", _READING),
+        *(Member(name, _TEXTS) for name in _TAXONOMY),
+        Member("task", TEXT),
+        Member("endpoint", Text(one_of=("chat", "completions"))),
+    )
+)
 
 _AGENT: Final = (
     Member("evaluates", _TEXTS),
@@ -49,52 +53,69 @@ _AGENT: Final = (
     Member("result_interpretation", _TEXTS),
 )
 
-_RUNTIME: Final = Object((
-    Member("local", Object((Member("command", TEXT), Member("env", ListOf(Object((Member("Name", TEXT), Member("Value", TEXT)))))))),
-    Member("k8s", Free()),
-    Member(
-        "assay",
-        Object((Member("engine", TEXT, required=True), Member("include_path", TEXT), Member("timeout_seconds", Number(least=0)))),
-    ),
-))
+_RUNTIME: Final = Object(
+    (
+        Member(
+            "local",
+            Object((Member("command", TEXT), Member("env", ListOf(Object((Member("Name", TEXT), Member("Value", TEXT))))))),
+        ),
+        Member("k8s", Free()),
+        Member(
+            "assay",
+            Object(
+                (
+                    Member("engine", TEXT, required=True),
+                    Member("include_path", TEXT),
+                    Member("timeout_seconds", Number(least=0)),
+                )
+            ),
+        ),
+    )
+)
 
-PROVIDER: Final = Object((
-    Member("name", TEXT, always=True),
-    Member("title", TEXT, always=True),
-    Member("description", _DESCRIPTION),
-    Member("tags", TAGS),
-    Member("benchmarks", ListOf(BENCHMARK_ENTRY), always=True),
-    Member("runtime", _RUNTIME),
-    Member("agent", Object(_AGENT)),
-))
+PROVIDER: Final = Object(
+    (
+        Member("name", TEXT, always=True),
+        Member("title", TEXT, always=True),
+        Member("description", _DESCRIPTION),
+        Member("tags", TAGS),
+        Member("benchmarks", ListOf(BENCHMARK_ENTRY), always=True),
+        Member("runtime", _RUNTIME),
+        Member("agent", Object(_AGENT)),
+    )
+)
 """`ProviderConfig`."""
 
-COLLECTION: Final = Object((
-    Member("name", TEXT, required=True),
-    Member("description", _DESCRIPTION),
-    Member("category", Text(most=128), required=True),
-    Member("tags", TAGS),
-    Member("custom", Free()),
-    Member("pass_criteria", PASS_CRITERIA),
-    Member(
-        "benchmarks",
-        ListOf(
-            Object((
-                Member("id", TEXT, required=True, label="Ref.id"),
-                Member("provider_id", TEXT, required=True),
-                Member("url", TEXT),
-                Member("weight", Number(least=0), zero=True),
-                Member("primary_score", PRIMARY_SCORE),
-                Member("pass_criteria", PASS_CRITERIA),
-                Member("parameters", Free()),
-                Member("test_data_ref", TEST_DATA),
-            )),
-            least=1,
+COLLECTION: Final = Object(
+    (
+        Member("name", TEXT, required=True),
+        Member("description", _DESCRIPTION),
+        Member("category", Text(most=128), required=True),
+        Member("tags", TAGS),
+        Member("custom", Free()),
+        Member("pass_criteria", PASS_CRITERIA),
+        Member(
+            "benchmarks",
+            ListOf(
+                Object(
+                    (
+                        Member("id", TEXT, required=True, label="Ref.id"),
+                        Member("provider_id", TEXT, required=True),
+                        Member("url", TEXT),
+                        Member("weight", Number(least=0), zero=True),
+                        Member("primary_score", PRIMARY_SCORE),
+                        Member("pass_criteria", PASS_CRITERIA),
+                        Member("parameters", Free()),
+                        Member("test_data_ref", TEST_DATA),
+                    )
+                ),
+                least=1,
+            ),
+            required=True,
         ),
-        required=True,
-    ),
-    Member("agent", Object(tuple(member for member in _AGENT if member.name != "target_type"))),
-    Member("curation_order", Integer(least=0)),
-    *(Member(name, _TEXTS) for name in ("domains", "tasks", "modalities", "industries", "evaluation_targets")),
-))
+        Member("agent", Object(tuple(member for member in _AGENT if member.name != "target_type"))),
+        Member("curation_order", Integer(least=0)),
+        *(Member(name, _TEXTS) for name in ("domains", "tasks", "modalities", "industries", "evaluation_targets")),
+    )
+)
 """`CollectionConfig`."""

@@ -1,7 +1,7 @@
 """Plans: everything resolved before a run starts.
 
-The *identity* fields of a plan decide its digest: two runs with one digest do the same work. The *context* (who, when, where the
-credential is, how results are judged) is recorded beside it and never changes the digest.
+The *identity* fields of a plan decide its digest: two runs with one digest do the same work. The *context* (who, when,
+where the credential is, how results are judged) is recorded beside it and never changes the digest.
 """
 
 from __future__ import annotations

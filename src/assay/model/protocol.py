@@ -12,7 +12,6 @@ import msgspec
 
 from assay.model.plan import Context, Plan
 
-
 FENCE_HEADER = "X-Assay-Fence"
 """Carries the fence of the lease under which an adapter's event was sent; the gateway adds it."""
 

@@ -1,7 +1,8 @@
 """What a run brings back: reports about its progress, and its result.
 
-A *report* is what an adapter says of its benchmark (`benchmark_status_event` of the EvalHub contract); reports merge, so that a
-later one never takes away what an earlier one said. A *result* is what a finished run measured. Both are stored as JSON.
+A *report* is what an adapter says of its benchmark (`benchmark_status_event` of the EvalHub contract); reports merge, so
+that a later one never takes away what an earlier one said. A *result* is what a finished run measured. Both are stored as
+JSON.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ DEFAULT_THRESHOLD = 0.5
 
 
 def judge(criteria: Criteria, metrics: Mapping[str, Any]) -> tuple[BenchmarkTest | None, Message | None]:
-    """Return the test of a benchmark, if its criteria ask for one, and a warning if they ask but the metrics do not answer."""
+    """Return the test of a benchmark, if its criteria ask for one, and a warning if they ask but the metrics do not
+    answer."""
     if not criteria.metric or criteria.threshold is None:
         return None, None
     value = metrics.get(criteria.metric)
@@ -53,9 +54,7 @@ def judge(criteria: Criteria, metrics: Mapping[str, Any]) -> tuple[BenchmarkTest
     return BenchmarkTest(value, criteria.metric, criteria.threshold, passed), None
 
 
-def job_test(
-    rows: Iterable[tuple[int, Criteria, BenchmarkTest]], threshold: float | None
-) -> JobTest | None:
+def job_test(rows: Iterable[tuple[int, Criteria, BenchmarkTest]], threshold: float | None) -> JobTest | None:
     """Return the weighted score over the judged benchmarks `(index, criteria, test)`, or None where none counts."""
     total = weight = 0.0
     excluded = []

@@ -1,8 +1,9 @@
-"""A small language for the shapes of JSON bodies: one description gives reading, checking, normalising and the OpenAPI schema.
+"""A small language for the shapes of JSON bodies: one description gives reading, checking, normalising and the OpenAPI
+schema.
 
 Reading follows the EvalHub contract: members match without regard to case, `null` is absent, unknown members are dropped, a
-wrong JSON type is an error at once, and all broken rules are reported together, in the order of the members. What comes out is
-normalised: members in the order of the shape, free-form objects sorted, empty optional members left out.
+wrong JSON type is an error at once, and all broken rules are reported together, in the order of the members. What comes
+out is normalised: members in the order of the shape, free-form objects sorted, empty optional members left out.
 """
 
 from __future__ import annotations
@@ -187,7 +188,8 @@ class ListOf:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of an object. `required`: absent, null and empty fail (`zero` permits 0); `always`: written even when empty."""
+    """A member of an object. `required`: absent, null and empty fail (`zero` permits 0); `always`: written even when
+    empty."""
 
     name: str
     shape: Shape
@@ -273,7 +275,5 @@ def refuse(root: str, failures: list[Failure]) -> None:
         return
     if failures[0].text:
         raise ValidationFailed(error=failures[0].text)
-    lines = [
-        f"Key: '{root}.{f.path}' Error:Field validation for '{f.field}' failed on the '{f.tag}' tag" for f in failures
-    ]
+    lines = [f"Key: '{root}.{f.path}' Error:Field validation for '{f.field}' failed on the '{f.tag}' tag" for f in failures]
     raise ValidationFailed(error="\n".join(lines))

@@ -74,9 +74,7 @@ class Verdict(enum.StrEnum):
 
 TERMINAL_RUNS: Final = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED})
 TERMINAL_STATUSES: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
-TERMINAL_JOBS: Final = frozenset(
-    {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.PARTIALLY_FAILED}
-)
+TERMINAL_JOBS: Final = frozenset({JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.PARTIALLY_FAILED})
 HELD: Final = frozenset({RunState.LEASED, RunState.RUNNING})
 """States in which a worker works on the run."""
 

@@ -99,11 +99,13 @@ TEST_DATA: Final = Object(
         Member("resolved_sha", TEXT),
         Member(
             "s3",
-            Object((
-                Member("bucket", TEXT, required=True),
-                Member("key", TEXT, required=True),
-                Member("secret_ref", TEXT, required=True),
-            )),
+            Object(
+                (
+                    Member("bucket", TEXT, required=True),
+                    Member("key", TEXT, required=True),
+                    Member("secret_ref", TEXT, required=True),
+                )
+            ),
         ),
         Member("pvc", Object((Member("claim_name", NAME, required=True), Member("sub_path", TEXT)), (_no_way_up,))),
         Member(
@@ -120,12 +122,14 @@ TEST_DATA: Final = Object(
         ),
         Member(
             "hf",
-            Object((
-                Member("repo_id", Text(checks=(_NOT_BLANK,)), required=True),
-                Member("revision", TEXT),
-                Member("sub_path", TEXT),
-                Member("secret_ref", NAME),
-            )),
+            Object(
+                (
+                    Member("repo_id", Text(checks=(_NOT_BLANK,)), required=True),
+                    Member("revision", TEXT),
+                    Member("sub_path", TEXT),
+                    Member("secret_ref", NAME),
+                )
+            ),
         ),
     ),
     (_one_source,),
@@ -153,24 +157,28 @@ HARDWARE: Final = Object(
     (_profile_or_parts,),
 )
 
-BENCHMARK: Final = Object((
-    Member("id", TEXT, required=True, label="Ref.id"),
-    Member("provider_id", TEXT, required=True),
-    Member("weight", Number(least=0), zero=True),
-    Member("primary_score", PRIMARY_SCORE),
-    Member("pass_criteria", PASS_CRITERIA),
-    Member("hardware_config", HARDWARE),
-    Member("parameters", Free()),
-    Member("test_data_ref", TEST_DATA),
-))
+BENCHMARK: Final = Object(
+    (
+        Member("id", TEXT, required=True, label="Ref.id"),
+        Member("provider_id", TEXT, required=True),
+        Member("weight", Number(least=0), zero=True),
+        Member("primary_score", PRIMARY_SCORE),
+        Member("pass_criteria", PASS_CRITERIA),
+        Member("hardware_config", HARDWARE),
+        Member("parameters", Free()),
+        Member("test_data_ref", TEST_DATA),
+    )
+)
 
-MODEL: Final = Object((
-    Member("url", Text(checks=(("url", absolute_url),)), always=True),
-    Member("name", TEXT, required=True),
-    Member("auth", Object((Member("secret_ref", TEXT, required=True),))),
-    Member("parameters", Free()),
-    Member("card_url", TEXT),
-))
+MODEL: Final = Object(
+    (
+        Member("url", Text(checks=(("url", absolute_url),)), always=True),
+        Member("name", TEXT, required=True),
+        Member("auth", Object((Member("secret_ref", TEXT, required=True),))),
+        Member("parameters", Free()),
+        Member("card_url", TEXT),
+    )
+)
 
 
 def _benchmarks_or_collection(value: dict[str, Any]) -> list[Failure]:
@@ -193,43 +201,53 @@ JOB: Final = Object(
         Member("collection", Object((Member("id", TEXT, required=True), Member("benchmarks", ListOf(BENCHMARK))))),
         Member(
             "experiment",
-            Object((
-                Member("name", Text(checks=(_NOT_BLANK,)), required=True),
-                Member(
-                    "tags",
-                    ListOf(
-                        Object((
-                            Member("key", Text(most=250), required=True),
-                            Member("value", Text(most=5000), required=True),
-                        )),
-                        most=20,
+            Object(
+                (
+                    Member("name", Text(checks=(_NOT_BLANK,)), required=True),
+                    Member(
+                        "tags",
+                        ListOf(
+                            Object(
+                                (
+                                    Member("key", Text(most=250), required=True),
+                                    Member("value", Text(most=5000), required=True),
+                                )
+                            ),
+                            most=20,
+                        ),
                     ),
-                ),
-                Member("artifact_location", TEXT),
-            )),
+                    Member("artifact_location", TEXT),
+                )
+            ),
         ),
         Member("custom", Free()),
         Member(
             "exports",
-            Object((
-                Member(
-                    "oci",
-                    Object((
-                        Member(
-                            "coordinates",
-                            Object((
-                                Member("oci_host", TEXT, required=True),
-                                Member("oci_repository", TEXT, required=True),
-                                Member("oci_tag", TEXT),
-                                Member("oci_subject", TEXT),
-                                Member("annotations", TextMap()),
-                            )),
-                            required=True,
+            Object(
+                (
+                    Member(
+                        "oci",
+                        Object(
+                            (
+                                Member(
+                                    "coordinates",
+                                    Object(
+                                        (
+                                            Member("oci_host", TEXT, required=True),
+                                            Member("oci_repository", TEXT, required=True),
+                                            Member("oci_tag", TEXT),
+                                            Member("oci_subject", TEXT),
+                                            Member("annotations", TextMap()),
+                                        )
+                                    ),
+                                    required=True,
+                                ),
+                                Member("k8s", Object((Member("connection", TEXT, required=True),))),
+                            )
                         ),
-                        Member("k8s", Object((Member("connection", TEXT, required=True),))),
-                    )),
-                ),
-            )),
+                    ),
+                )
+            ),
         ),
         Member("hardware_config", HARDWARE),
         Member("queue", QUEUE),
@@ -240,11 +258,13 @@ JOB: Final = Object(
 )
 """`EvaluationJobConfig`, with Assay's own members `timeout_seconds` and `priority`."""
 
-_MESSAGE: Final = Object((
-    Member("message", TEXT, required=True),
-    Member("message_code", TEXT, required=True),
-    Member("message_origin", TEXT),
-))
+_MESSAGE: Final = Object(
+    (
+        Member("message", TEXT, required=True),
+        Member("message_code", TEXT, required=True),
+        Member("message_origin", TEXT),
+    )
+)
 _METRIC_TYPES: Final = ("numeric", "categorical", "array_ordered", "array_unordered", "time_series")
 
 
@@ -270,39 +290,43 @@ PHASES: Final = (
     "completed",
 )
 
-EVENT: Final = Object((
-    Member(
-        "benchmark_status_event",
-        Object(
-            (
-                Member("provider_id", TEXT, required=True),
-                Member("id", TEXT, required=True),
-                Member("benchmark_index", Integer(least=0), always=True),
-                Member("status", Text(one_of=("pending", "running", "completed", "failed")), required=True),
-                Member("phase", Text(one_of=PHASES)),
-                Member("metrics", Free()),
-                Member(
-                    "metrics_schema",
-                    ListOf(
-                        Object((
-                            Member("name", TEXT, required=True),
-                            Member("type", Text(one_of=_METRIC_TYPES), required=True),
-                        ))
+EVENT: Final = Object(
+    (
+        Member(
+            "benchmark_status_event",
+            Object(
+                (
+                    Member("provider_id", TEXT, required=True),
+                    Member("id", TEXT, required=True),
+                    Member("benchmark_index", Integer(least=0), always=True),
+                    Member("status", Text(one_of=("pending", "running", "completed", "failed")), required=True),
+                    Member("phase", Text(one_of=PHASES)),
+                    Member("metrics", Free()),
+                    Member(
+                        "metrics_schema",
+                        ListOf(
+                            Object(
+                                (
+                                    Member("name", TEXT, required=True),
+                                    Member("type", Text(one_of=_METRIC_TYPES), required=True),
+                                )
+                            )
+                        ),
                     ),
+                    Member("additional_info", Free()),
+                    Member("artifacts", Free()),
+                    Member("error_message", _MESSAGE),
+                    Member("warning_message", _MESSAGE),
+                    Member("started_at", _TIME),
+                    Member("completed_at", _TIME),
+                    Member("mlflow_run_id", TEXT),
+                    Member("logs_path", TEXT),
+                    Member("job_meta", Free()),
                 ),
-                Member("additional_info", Free()),
-                Member("artifacts", Free()),
-                Member("error_message", _MESSAGE),
-                Member("warning_message", _MESSAGE),
-                Member("started_at", _TIME),
-                Member("completed_at", _TIME),
-                Member("mlflow_run_id", TEXT),
-                Member("logs_path", TEXT),
-                Member("job_meta", Free()),
+                (_schema_matches,),
             ),
-            (_schema_matches,),
+            required=True,
         ),
-        required=True,
-    ),
-))
+    )
+)
 """`StatusEvent`."""

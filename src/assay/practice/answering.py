@@ -37,9 +37,7 @@ class ChatTurn:
         tokens = vocabulary.tokenise(self.prompt)
         check_length(len(tokens), limit)
         choices = [
-            Choice(
-                answer, "", None if count is None else replies.chat_logprobs(answer.tokens, vocabulary, count)
-            )
+            Choice(answer, "", None if count is None else replies.chat_logprobs(answer.tokens, vocabulary, count))
             for answer in _answers(self._model, tokens, _decoding(request, seed, limit, count), request.n)
         ]
         name = f"chatcmpl-{uuid4().hex}"
@@ -94,9 +92,7 @@ def _decoding(request: Sampling, seed: int, limit: int, alternatives: int | None
     )
 
 
-def _answers(
-    model: LanguageModel, prompt: Sequence[int], decoding: Decoding, count: int | None
-) -> list[Answer]:
+def _answers(model: LanguageModel, prompt: Sequence[int], decoding: Decoding, count: int | None) -> list[Answer]:
     """`count` answers, by default one; each draws with a seed of its own; a greedy one is computed once."""
     if decoding.temperature == 0:
         return [generate(model, prompt, decoding)] * (count or 1)

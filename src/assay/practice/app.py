@@ -78,9 +78,7 @@ class PracticeEndpoint:
         """POST /detokenize, as vLLM answers it."""
         body = wire.decode(await request.body(), wire.DetokenizeRequest)
         vocabulary = self.model.vocabulary
-        return json_response(
-            {"prompt": vocabulary.detokenise(known_tokens(body.tokens, vocabulary, "tokens"))}
-        )
+        return json_response({"prompt": vocabulary.detokenise(known_tokens(body.tokens, vocabulary, "tokens"))})
 
     async def chat(self, request: Request) -> Response:
         """POST /v1/chat/completions."""

@@ -20,9 +20,7 @@ class _StartError(click.ClickException):
 
 @click.command("practice-model", context_settings={"show_default": True})
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
-@click.option(
-    "--port", default=8400, type=click.IntRange(0, 65535), help="Port to listen on; 0 picks a free one."
-)
+@click.option("--port", default=8400, type=click.IntRange(0, 65535), help="Port to listen on; 0 picks a free one.")
 @click.option("--model", default="practice", help="Model name that /v1/models lists.")
 @click.option("--seed", default=0, help="Seed of faults, jitter, and sampling without a seed of its own.")
 @click.option(
@@ -34,22 +32,12 @@ class _StartError(click.ClickException):
 @click.option("--jitter-ms", default=0.0, type=_MILLISECONDS, help="Wait up to this much longer.")
 @click.option("--fail-rate", default=0.0, type=_RATE, help="Fraction of requests answered 500.")
 @click.option("--fail-on", metavar="TEXT", help="Answer 500 to every request whose prompt contains TEXT.")
-@click.option(
-    "--rate-limit-every", default=0, type=click.IntRange(min=0), help="Answer 429 to every Nth request."
-)
-@click.option(
-    "--retry-after-s", default=1, type=click.IntRange(min=0), help="Retry-After of a 429, in seconds."
-)
-@click.option(
-    "--refuse", type=int, metavar="STATUS", help="Answer every request with this status, such as 401."
-)
+@click.option("--rate-limit-every", default=0, type=click.IntRange(min=0), help="Answer 429 to every Nth request.")
+@click.option("--retry-after-s", default=1, type=click.IntRange(min=0), help="Retry-After of a 429, in seconds.")
+@click.option("--refuse", type=int, metavar="STATUS", help="Answer every request with this status, such as 401.")
 @click.option("--hang-rate", default=0.0, type=_RATE, help="Fraction of requests never answered.")
-@click.option(
-    "--bad-json-rate", default=0.0, type=_RATE, help="Fraction of requests answered with broken JSON."
-)
-@click.option(
-    "--null-content-rate", default=0.0, type=_RATE, help="Fraction of requests answered without text."
-)
+@click.option("--bad-json-rate", default=0.0, type=_RATE, help="Fraction of requests answered with broken JSON.")
+@click.option("--null-content-rate", default=0.0, type=_RATE, help="Fraction of requests answered without text.")
 @click.option("--truncate-stream", is_flag=True, help="End every stream half way.")
 def practice_model(host: str, port: int, api_key_file: Path | None, **settings: Any) -> None:
     """Serve a small language model with an OpenAI-compatible API.
@@ -66,8 +54,8 @@ def practice_model(host: str, port: int, api_key_file: Path | None, **settings: 
       assay practice-model --port 0 --latency-ms 50 --fail-rate 0.1     # how does my run cope with errors?
       assay practice-model --fail-on "7 plus 5"                         # one sample that fails for good
     """
-    from assay.practice.options import Options
     from assay.model.errors import CannotListen
+    from assay.practice.options import Options
     from assay.practice.serving import serve
 
     try:

@@ -61,9 +61,7 @@ def _count(read: list[list[int]], vocabulary: Vocabulary, order: int) -> NGramMo
 def shipped_documents() -> list[str]:
     """The documents of `corpus/`: paragraphs, parted by blank lines."""
     folder = resources.files("assay.practice") / "corpus"
-    files = sorted(
-        (entry for entry in folder.iterdir() if entry.name.endswith(".txt")), key=lambda entry: entry.name
-    )
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".txt")), key=lambda entry: entry.name)
     texts = [entry.read_text(encoding="utf-8") for entry in files]
     return [paragraph.strip() for text in texts for paragraph in text.split("\n\n") if paragraph.strip()]
 

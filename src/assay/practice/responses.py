@@ -62,10 +62,7 @@ async def http_error(request: Request, error: Exception) -> Response:
     """Unknown paths and methods, in the same form as all other errors."""
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.NOT_FOUND:
-        message = (
-            f"There is nothing at {request.url.path}: "
-            "the model is at /v1/chat/completions and /v1/completions"
-        )
+        message = f"There is nothing at {request.url.path}: the model is at /v1/chat/completions and /v1/completions"
         answer = ApiError(404, message, "invalid_request_error", "not_found")
     else:
         message = f"{request.method} is not allowed at {request.url.path}"

@@ -55,8 +55,8 @@ async def run(
 ) -> Ended:
     """Run a command to its end; give each chunk of its output to `output` (stream name, bytes).
 
-    Ends the whole tree when `stop` is set, when the time is over, when this task is cancelled, and when the first process has
-    ended and left others behind. Raises OSError when the program cannot be started.
+    Ends the whole tree when `stop` is set, when the time is over, when this task is cancelled, and when the first process
+    has ended and left others behind. Raises OSError when the program cannot be started.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,

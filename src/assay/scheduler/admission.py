@@ -31,7 +31,9 @@ from assay.scheduler.identifiers import new_id, now
 from assay.store.base import Store
 from assay.store.jobs import CreateJob
 
-_CREDENTIAL = re.compile(r"(?i)^(api[-_]?key|apikey|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer)$")
+_CREDENTIAL = re.compile(
+    r"(?i)^(api[-_]?key|apikey|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer)$"
+)
 _PRE_RECORDED = "pre_recorded_data"
 
 
@@ -47,8 +49,8 @@ async def submit(
 ) -> str:
     """Create a job from a normalised submission (`model.submission.JOB`); return its id once it is durable.
 
-    Raises NotFound (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing and others
-    of the error tree.
+    Raises NotFound (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing and
+    others of the error tree.
     """
     # Planning reads task files and hashes data sets, which may be large.
     runs = await asyncio.to_thread(plan_runs, catalogue, settings, body)
@@ -163,4 +165,3 @@ def _no_credentials(field: str, value: Any) -> None:
             _no_credentials(f"{field}[{i}]", item)
     elif isinstance(value, str) and re.match(r"^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@", value, re.IGNORECASE):
         raise CredentialInBody(field=field)
-

@@ -47,9 +47,7 @@ def _operation(route: Route) -> dict[str, Any]:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", route.path)
-    ] + [
-        {"name": q.name, "in": "query", "description": q.purpose, "schema": {"type": q.kind}} for q in route.query
-    ]
+    ] + [{"name": q.name, "in": "query", "description": q.purpose, "schema": {"type": q.kind}} for q in route.query]
     answers: dict[str, Any] = {}
     for status, media_type in route.answers.items():
         answers[str(status)] = {"description": "Success" if status < 400 else "Not available"}

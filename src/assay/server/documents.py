@@ -1,7 +1,7 @@
 """Job documents as bytes, cached by version.
 
-A job's document changes only when its version does, so a cached one is right as long as the version that the store has is the
-same. The cache is bounded by size and forgets what was used longest ago.
+A job's document changes only when its version does, so a cached one is right as long as the version that the store has is
+the same. The cache is bounded by size and forgets what was used longest ago.
 """
 
 from __future__ import annotations

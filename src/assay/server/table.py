@@ -49,7 +49,7 @@ _RUN = "/api/v1/runs/{run_id}"
 ROUTES = (
     Route(
         "getJob", "GET", _JOBS + "/{job_id}", jobs.get,
-        "Read a job. With If-None-Match and `Prefer: wait=N` the answer comes as soon as the job changes, else 304 after N seconds.",
+        "Read a job. With If-None-Match and `Prefer: wait=N`: as soon as it changes, else 304 after N seconds.",
         answers={200: _JSON, 304: ""}, errors=(NotFound,),
     ),
     Route(
@@ -93,7 +93,8 @@ ROUTES = (
         query=(*_LOG_QUERY, Query("follow", "boolean", "go on until the benchmark has ended")),
         answers={200: _TEXT}, errors=(BadQueryValue, NotFound),
     ),
-    Route("listArtifacts", "GET", _BENCHMARK + "/artifacts", artifacts.page, "List the artifacts of a benchmark.", errors=(NotFound,)),
+    Route("listArtifacts", "GET", _BENCHMARK + "/artifacts", artifacts.page, "List the artifacts of a benchmark.",
+          errors=(NotFound,)),
     Route(
         "getArtifact", "GET", _BENCHMARK + "/artifacts/{name}", artifacts.get, "Download an artifact of a benchmark.",
         answers={200: "application/octet-stream"}, errors=(NotFound,),

@@ -1,8 +1,8 @@
 """The interface of the store, and the form in which operations and queries are written.
 
-An operation (or a query) is a frozen dataclass whose `steps()` is a generator: it yields a `Statement` and receives its rows,
-yields a `Signal` to have somebody woken after the commit, and returns its result. It does no I/O of its own, so the same code
-runs in SQLite's writer thread and over PostgreSQL's wire.
+An operation (or a query) is a frozen dataclass whose `steps()` is a generator: it yields a `Statement` and receives its
+rows, yields a `Signal` to have somebody woken after the commit, and returns its result. It does no I/O of its own, so the
+same code runs in SQLite's writer thread and over PostgreSQL's wire.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from assay.model.errors import AssayError
+from assay.store.signals import LocalSignals
 
 Row = Mapping[str, Any]
 """One row, by column name."""
@@ -63,18 +64,11 @@ def run(name: str, /, **parameters: Any) -> Statement:
     return Statement(name, parameters)
 
 
-class Signals(Protocol):
-    """Wake-ups between parts of the server. They carry no state: whoever wakes looks at the store."""
-
-    async def wait(self, topics: Sequence[str], timeout_s: float) -> bool:
-        """Wait until one of `topics` is signalled; False on time-out."""
-        ...
-
-
 class Store(Protocol):
     """Where Assay keeps what it must not lose."""
 
-    signals: Signals
+    signals: LocalSignals
+    """Wake-ups. They carry no state: whoever wakes looks at the store."""
 
     async def transact(self, operations: Sequence[Operation[Any]], urgent: bool = False) -> list[Any | AssayError]:
         """Carry out each operation, alone in what it may fail of; return their results or errors once all is durable.

@@ -65,9 +65,7 @@ class CreateJob:
                 max_attempts=job.max_attempts,
                 now=self.now,
             )
-            yield run(
-                "insert_plan", run_id=new.id, digest=new.digest, plan=encode(new.plan), context=encode(new.context)
-            )
+            yield run("insert_plan", run_id=new.id, digest=new.digest, plan=encode(new.plan), context=encode(new.context))
         yield from life.record(job.id, "", self.now, "job.created", {"runs": len(job.runs)})
         yield Signal(QUEUE)
         return job.id

@@ -70,13 +70,9 @@ class TakeRuns:
         ready = yield run("ready_runs", now=self.now, free=self.free, engines=encode(engines).decode())
         leases = []
         for row in ready:
-            yield run(
-                "take_run", id=row["id"], fence=row["fence"], worker=self.worker, expires=self.now + self.lease
-            )
+            yield run("take_run", id=row["id"], fence=row["fence"], worker=self.worker, expires=self.now + self.lease)
             number, fence = row["attempts"] + 1, row["fence"] + 1
-            yield run(
-                "insert_attempt", run_id=row["id"], number=number, fence=fence, worker=self.worker, now=self.now
-            )
+            yield run("insert_attempt", run_id=row["id"], number=number, fence=fence, worker=self.worker, now=self.now)
             yield from life.record(
                 row["job_id"], row["id"], self.now, "run.leased", {"attempt": number, "worker": self.worker}
             )
@@ -165,4 +161,3 @@ class LapseGraces:
             message = Message(last["message"], last["code"], "runtime")
             yield from life.give_up(one, self.now, message)
         return len(rows)
-

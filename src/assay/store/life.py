@@ -116,9 +116,7 @@ def revise(before: Run, report: Report, now: int, grace_until: int | None = None
     yield from recount(before.job_id, [(before.status, status)], now)
 
 
-def recount(
-    job_id: str, changes: Iterable[tuple[Status, Status]], now: int, cancel: bool = False
-) -> Steps[JobState]:
+def recount(job_id: str, changes: Iterable[tuple[Status, Status]], now: int, cancel: bool = False) -> Steps[JobState]:
     """Bring a job's counters and its derived state up to date after runs went from one status to another."""
     (row,) = yield run("job", id=job_id)
     counts = {status: row[f"n_{status}"] for status in Status}

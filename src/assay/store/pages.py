@@ -1,7 +1,7 @@
 """Pages of jobs: filters, order and totals, each answered from an index.
 
-Of the filters in a request the most selective leads: it has an index in the order of the page, and one branch for each of its
-values. The others only restrict. So a page costs what it shows, however many jobs there are.
+Of the filters in a request the most selective leads: it has an index in the order of the page, and one branch for each of
+its values. The others only restrict. So a page costs what it shows, however many jobs there are.
 """
 
 from __future__ import annotations

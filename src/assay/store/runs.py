@@ -70,8 +70,8 @@ class StartRun:
 class EndRun:
     """The worker says how its attempt ended, and gives the slot back.
 
-    `grace` (microseconds) is how long a run whose process went away silently waits for a report of somebody else; `delay` how
-    long one that failed for a temporary reason waits for its next attempt. `at` is RFC 3339 text of `now`.
+    `grace` (microseconds) is how long a run whose process went away silently waits for a report of somebody else; `delay`
+    how long one that failed for a temporary reason waits for its next attempt. `at` is RFC 3339 text of `now`.
     """
 
     run_id: str
@@ -114,9 +114,7 @@ class EndRun:
         result = Result(
             metrics=ending.metrics,
             additional_info=ending.additional_info,
-            artifacts={
-                artifact.name: {"digest": artifact.digest, "size": artifact.size} for artifact in ending.artifacts
-            },
+            artifacts={artifact.name: {"digest": artifact.digest, "size": artifact.size} for artifact in ending.artifacts},
         )
         report, result = yield from _judged(one.id, report, result)
         yield from life.move(
@@ -217,11 +215,12 @@ class ReportRun:
         rows = yield run("run_at", job_id=self.job_id, idx=self.index)
         known = rows and (rows[0]["provider_id"], rows[0]["benchmark_id"]) == (self.provider_id, self.benchmark_id)
         overrules = known and rows[0]["verdict"] == Verdict.WATCHDOG
-        if jobs[0]["state"] in TERMINAL_JOBS and not overrules:
+        # A gateway repeats a report whose answer was lost; the repetition is no error.
+        repeated = known and self.fence is not None and rows[0]["verdict"] == Verdict.ADAPTER
+        if jobs[0]["state"] in TERMINAL_JOBS and not (overrules or repeated):
             raise JobIsTerminal(id=self.job_id, wanted=self.status.value, state=jobs[0]["state"])
         if not known:
             raise NotFound(kind="benchmark", id=self.benchmark_id)
         if self.fence is not None and rows[0]["fence"] != self.fence:
             raise StaleFence(run=rows[0]["id"], fence=self.fence)
         return run_of(rows[0])
-

@@ -38,9 +38,7 @@ _KEY_PREFIXES = (b"sk-", b"hf_", rb"gh[pousr]_", b"github_pat_", b"glpat-", rb"x
 def _key_with_prefix(prefix: bytes) -> bytes:
     first, rest = prefix[:1], prefix[1:]
     shortest = 8 if prefix == b"sk-" else 16
-    return (
-        first + rb"(?<![a-z0-9_]" + first + rb")" + rest + rb"[a-z0-9_-]" + _AT_LEAST % (shortest, MAX_VALUE)
-    )
+    return first + rb"(?<![a-z0-9_]" + first + rb")" + rest + rb"[a-z0-9_-]" + _AT_LEAST % (shortest, MAX_VALUE)
 
 
 _ALTERNATIVES = (
@@ -48,18 +46,13 @@ _ALTERNATIVES = (
     # `password=x` and `"password": "x"` are assignments; `password: think of one` is prose.
     *(name + rb"=(?:" + _QUOTE + rb")?" + _ABSENT + _VALUE for name in _PASSWORD_NAMES),
     *(name + _QUOTE + rb"[ \t]{0,4}[:=][ \t]{0,4}" + _QUOTE + _ABSENT + _VALUE for name in _PASSWORD_NAMES),
-    *(
-        name + _ASSIGN + _MIXED + rb"(" + _TOKEN + _AT_LEAST % (16, MAX_VALUE) + rb")"
-        for name in (b"token", b"secret")
-    ),
+    *(name + _ASSIGN + _MIXED + rb"(" + _TOKEN + _AT_LEAST % (16, MAX_VALUE) + rb")" for name in (b"token", b"secret")),
     rb"bearer[ \t]{1,4}" + _MIXED + rb"(" + _TOKEN + _AT_LEAST % (8, MAX_VALUE) + rb")",
     rb"bearer[ \t]{1,4}(" + _TOKEN + _AT_LEAST % (20, MAX_VALUE) + rb")",
     rb"://[^\s/?#'\"@:<>]{0,256}:([^\s/?#'\"@<>]" + _AT_LEAST % (1, MAX_VALUE) + rb")(?=@)",
     rb"://([^\s/?#'\"@:<>]" + _AT_LEAST % (16, MAX_VALUE) + rb")(?=@)",
     *(_key_with_prefix(prefix) for prefix in _KEY_PREFIXES),
-    rb"e(?<![a-z0-9_]e)yj[a-z0-9_-]{8,4096}\.[a-z0-9_-]"
-    + _AT_LEAST % (8, MAX_VALUE)
-    + rb"(?:\.[a-z0-9_-]{0,1024})?",
+    rb"e(?<![a-z0-9_]e)yj[a-z0-9_-]{8,4096}\.[a-z0-9_-]" + _AT_LEAST % (8, MAX_VALUE) + rb"(?:\.[a-z0-9_-]{0,1024})?",
 )
 _PATTERN = re.compile(b"|".join(_ALTERNATIVES))
 

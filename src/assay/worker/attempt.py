@@ -76,7 +76,9 @@ class Attempt:
         try:
             ending = await self._carry_out(redactor, ship)
         except (CredentialError, RouteError) as error:
-            ending = failed(lease, "credential_missing" if isinstance(error, CredentialError) else "bad_model_url", str(error))
+            ending = failed(
+                lease, "credential_missing" if isinstance(error, CredentialError) else "bad_model_url", str(error)
+            )
             ship.line(str(error))
         except OSError as error:
             ending = failed(lease, "worker_error", f"The worker could not prepare the run: {error.strerror or error}.")

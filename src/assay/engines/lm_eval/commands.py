@@ -36,9 +36,7 @@ def host_command(env: Environment, socket: Path) -> list[str]:
     return [*command, "--task-index", str(env.task_index)]
 
 
-def engine_environment(
-    env: Environment, *, online: bool = False, extra: dict[str, str] | None = None
-) -> dict[str, str]:
+def engine_environment(env: Environment, *, online: bool = False, extra: dict[str, str] | None = None) -> dict[str, str]:
     """Return the whole environment of an engine process: a safe base, the library's settings, and `extra`
     (the run's key).
     """

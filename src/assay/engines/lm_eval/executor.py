@@ -157,9 +157,7 @@ class LmEvalExecutor:
         channel.host_died = exit_.host_died
         return process.Ended(exit_.returncode if exit_.returncode is not None else -9, stopped, timed_out)
 
-    async def _run_cold(
-        self, assignment: Assignment, spec: LmEvalSpec, spec_path: Path, channel: _Channel
-    ) -> process.Ended:
+    async def _run_cold(self, assignment: Assignment, spec: LmEvalSpec, spec_path: Path, channel: _Channel) -> process.Ended:
         control = _Pipe(channel.feed)
 
         async def started() -> None:
@@ -185,9 +183,11 @@ class LmEvalExecutor:
     async def _ending(self, assignment: Assignment, channel: _Channel, ended: process.Ended) -> Ending:
         fence = assignment.lease.fence
         if ended.stopped:
-            return Ending(fence=fence, outcome="released", code="stopped", message="The run was stopped.", exit_code=ended.code)
+            return Ending(
+                fence=fence, outcome="released", code="stopped", message="The run was stopped.", exit_code=ended.code
+            )
         if ended.timed_out:
-            text = "The run took longer than its limit and was ended. Raise timeout_seconds if it needs more."
+            text = "The run was ended at its time limit. Raise timeout_seconds if it needs more."
             return Ending(fence=fence, outcome="failed", code="run_timed_out", message=text, exit_code=ended.code)
         error, result = channel.error, channel.result
         if error is None and result is None:

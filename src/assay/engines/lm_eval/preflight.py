@@ -54,9 +54,7 @@ class Checked:
     remote_datasets: tuple[str, ...] = ()
 
 
-def check(
-    include_path: Path, task: str, *, known: Callable[[str], bool] = lambda name: False
-) -> Checked | list[Problem]:
+def check(include_path: Path, task: str, *, known: Callable[[str], bool] = lambda name: False) -> Checked | list[Problem]:
     """Check the task, group or tag `task` of the folder `include_path`; relative data paths start there.
 
     `known` says whether a name is one of lm_eval's own. Returns every problem found, the first of each data
@@ -112,9 +110,7 @@ class _Folder:
                     folder.files.setdefault(found.name, found)
         return folder
 
-    def closure(
-        self, task: str, known: Callable[[str], bool]
-    ) -> tuple[list[TaskFile], list[tuple[str, str]], list[str]]:
+    def closure(self, task: str, known: Callable[[str], bool]) -> tuple[list[TaskFile], list[tuple[str, str]], list[str]]:
         """Return the files that `task` consists of, the (group, member) names nobody has, and lm_eval's
         own names.
         """
@@ -145,9 +141,7 @@ class _Folder:
             return Problem("include_path", "bad_task_file", str(self.broken[0]))
         close = difflib.get_close_matches(task, self.files, n=3, cutoff=0.6)
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
-        message = (
-            f"There is no task, group or tag '{task}' in {self.path} or among lm_eval's own tasks.{hint}"
-        )
+        message = f"There is no task, group or tag '{task}' in {self.path} or among lm_eval's own tasks.{hint}"
         return Problem("task", "unknown_task", message)
 
 
@@ -191,14 +185,10 @@ class _Survey:
         split = file.config.get("test_split") or file.config.get("validation_split")
         if isinstance(data_files, dict) and split not in data_files:
             splits = ", ".join(map(str, data_files)) or "none"
-            message = (
-                f"The task file {file.path} evaluates the split '{split}', but data_files has only: {splits}."
-            )
+            message = f"The task file {file.path} evaluates the split '{split}', but data_files has only: {splits}."
             self.problems.append(Problem("include_path", "bad_task_file", message))
             return
-        evaluated = set(
-            local_files(data_files[split] if isinstance(data_files, dict) else data_files, directory)
-        )
+        evaluated = set(local_files(data_files[split] if isinstance(data_files, dict) else data_files, directory))
         if not evaluated:
             self.uncounted = True
         for name in dict.fromkeys(local_files(data_files, directory)):

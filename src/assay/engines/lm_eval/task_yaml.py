@@ -86,9 +86,7 @@ def read_task_file(path: Path, *, _seen: frozenset[Path] = frozenset()) -> TaskF
         config = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 (a SafeLoader with one more tag)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise BadTaskFile(
-            path, mark.line + 1 if mark else None, f"is not valid YAML: {error.problem}."
-        ) from error
+        raise BadTaskFile(path, mark.line + 1 if mark else None, f"is not valid YAML: {error.problem}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadTaskFile(path, None, f"is not valid YAML: {error}.") from error
     except OSError as error:

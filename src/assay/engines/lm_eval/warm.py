@@ -246,9 +246,7 @@ class EngineHost:
             raise _HostGoneError(f"The engine host has died: {error}.") from error
         except (OSError, TimeoutError) as error:
             connection.close()
-            raise HostUnavailable(
-                f"The engine host does not answer: {error or type(error).__name__}"
-            ) from error
+            raise HostUnavailable(f"The engine host does not answer: {error or type(error).__name__}") from error
         except BaseException:
             connection.close()
             raise

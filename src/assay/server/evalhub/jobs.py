@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -123,4 +124,3 @@ def _preferred_wait(request: Request) -> float:
         if name.lower() == "wait" and value.isdigit():
             return min(float(value), _LONGEST_WAIT_S)
     return 0.0
-

@@ -86,9 +86,7 @@ async def _follow(at: Services, job_id: str, index: int, options: _Options) -> A
     while True:
         ticket = at.store.signals.ticket([log_topic(job_id), job_topic(job_id)])
         found = await at.store.lookup(JobWithRuns(job_id))
-        ended = found is None or (
-            found[1][index].status in TERMINAL_STATUSES and found[1][index].worker is None
-        )
+        ended = found is None or (found[1][index].status in TERMINAL_STATUSES and found[1][index].worker is None)
         if fresh := follower.fresh():
             yield fresh
         if ended or at.store.signals.closed:

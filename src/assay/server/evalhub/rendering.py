@@ -1,7 +1,7 @@
 """Job and provider resources on the wire.
 
-A job's document is put together from the stored bytes of its spec and small rows about its runs; optional members that are empty
-are left out, never null.
+A job's document is put together from the stored bytes of its spec and small rows about its runs; optional members that are
+empty are left out, never null.
 """
 
 from __future__ import annotations

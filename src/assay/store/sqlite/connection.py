@@ -22,9 +22,7 @@ def connect(path: Path, *, read_only: bool = False, durable: bool = True) -> sql
     """
     try:
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        connection = sqlite3.connect(
-            uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=256)
         connection.row_factory = sqlite3.Row
         for setting in _SETTINGS:
             connection.execute(setting)

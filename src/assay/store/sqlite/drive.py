@@ -23,7 +23,7 @@ def drive(connection: sqlite3.Connection, operation: Operation[T], topics: list[
                 topics.append(step.topic)
                 rows = []
             else:
-                rows = connection.execute(step.sql or named[step.name], step.parameters).fetchall()  # type: ignore[assignment]
+                rows = connection.execute(step.sql or named[step.name], step.parameters).fetchall()
             step = steps.send(rows)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
 """The writer thread: the only one that writes, with group commit.
 
 It takes everything that arrived during the last commit, runs each operation inside a SAVEPOINT, commits once and only then
-answers. A refused operation is undone alone; when the database itself fails, nothing of the group was written and every caller
-is told.
+answers. A refused operation is undone alone; when the database itself fails, nothing of the group was written and every
+caller is told.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ def _take_descriptors(descriptors: list[int], leave: Callable[[], None]) -> None
         os.dup2(fd, number, inheritable=number < _CONTROL_FD)
     os.closerange(_CONTROL_FD + 1, _ABOVE_ALL_FDS)
     # New objects: the host's own believe that they write to what the host wrote to, which may have been seekable.
-    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def _reset_signals() -> None:

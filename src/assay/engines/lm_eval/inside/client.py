@@ -78,17 +78,13 @@ class ModelClient:
         self._answered = False
         self._unanswered = 0
 
-    def gather(
-        self, count: int, one: Callable[[Channel, int], Awaitable[Answer]]
-    ) -> list[Answer | SampleFailed]:
+    def gather(self, count: int, one: Callable[[Channel, int], Awaitable[Answer]]) -> list[Answer | SampleFailed]:
         """Run `one(channel, i)` for every i below `count` and return what each gave or how it failed, in
         order.
         """
         return asyncio.run(self._gather(count, one))
 
-    async def _gather(
-        self, count: int, one: Callable[[Channel, int], Awaitable[Answer]]
-    ) -> list[Answer | SampleFailed]:
+    async def _gather(self, count: int, one: Callable[[Channel, int], Awaitable[Answer]]) -> list[Answer | SampleFailed]:
         outcomes: list[Any] = [None] * count
         numbers = iter(range(count))
         timeout = aiohttp.ClientTimeout(total=self._timeout_s)
@@ -179,13 +175,9 @@ class Channel:
                 if attempt == _ATTEMPTS:
                     # The library's own sentence names the address; the reason is enough.
                     reason = getattr(error, "strerror", None) or type(error).__name__
-                    raise self.client.nobody(
-                        SampleFailed("connection", f"{reason}"), self.in_flight
-                    ) from error
+                    raise self.client.nobody(SampleFailed("connection", f"{reason}"), self.in_flight) from error
             except aiohttp.ClientError as error:
-                raise SampleFailed(
-                    "bad_reply", f"the reply is not valid HTTP ({type(error).__name__})"
-                ) from error
+                raise SampleFailed("bad_reply", f"the reply is not valid HTTP ({type(error).__name__})") from error
             await asyncio.sleep(_PAUSE_S * attempt)
         raise AssertionError("every attempt returns or raises")
 

@@ -80,9 +80,7 @@ def _whole(path: Path, content: bytes, field: str | None) -> int:
     except UnicodeDecodeError as error:
         raise BadData(path, content.count(b"\n", 0, error.start) + 1, "the text is not UTF-8") from error
     except json.JSONDecodeError as error:
-        raise BadData(
-            path, error.lineno, f"this is not valid JSON ({error.msg}, column {error.colno})"
-        ) from error
+        raise BadData(path, error.lineno, f"this is not valid JSON ({error.msg}, column {error.colno})") from error
     if field is not None:
         if not isinstance(value, dict) or field not in value:
             raise BadData(path, None, f"the document has no member '{field}'")

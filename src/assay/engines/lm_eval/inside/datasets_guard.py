@@ -51,9 +51,7 @@ def check(path: Any, options: dict[str, Any]) -> None:
             except BadData as error:
                 raise RunFailed("bad_dataset", f"{error}.") from error
             except OSError as error:
-                raise RunFailed(
-                    "bad_dataset", f"The data file {file} cannot be read: {error.strerror}."
-                ) from error
+                raise RunFailed("bad_dataset", f"The data file {file} cannot be read: {error.strerror}.") from error
 
 
 def _cache_of(files: list[Path]) -> str:

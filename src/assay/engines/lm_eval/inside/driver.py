@@ -61,9 +61,7 @@ def run(path: str, control: Control, *, warm: bool = False) -> int:
         traceback.print_exc()
         said = (str(error).strip().splitlines() or [""])[0]
         detail = f"{type(error).__name__}: {said}" if said else type(error).__name__
-        control.error(
-            "engine_error", f"lm_eval stopped with an error ({detail}). The log of the run has the details."
-        )
+        control.error("engine_error", f"lm_eval stopped with an error ({detail}). The log of the run has the details.")
     finally:
         for stream in (sys.stdout, sys.stderr):
             stream.close() if isinstance(stream, CleanStream) else stream.flush()
@@ -206,8 +204,6 @@ def _too_many_errors(spec: RunSpec, found: dict[str, Any], tasks: dict[str, Any]
     if not unscored and errored <= spec.max_error_rate * planned:
         return None
     first = next(failure.message for task in tasks.values() for failure in failures(task).values())
-    limit = (
-        f"no sample of {unscored[0]} could be scored" if unscored else f"allowed: {spec.max_error_rate:.1%}"
-    )
+    limit = f"no sample of {unscored[0]} could be scored" if unscored else f"allowed: {spec.max_error_rate:.1%}"
     share = f"{errored} of {planned} samples got no answer ({errored / planned:.1%}; {limit})"
     return f"{share}. The first: {first}."

@@ -37,12 +37,11 @@ def preload() -> str:
     """Import what a run needs and return lm_eval's version. Starts no thread and touches no network."""
     import aiohttp
     import datasets.packaged_modules.json.json
-    import pandas  # type: ignore[import-untyped]
-    import pyarrow.json  # type: ignore[import-not-found]
-
     import lm_eval
     import lm_eval.evaluator
     import lm_eval.models.openai_completions
+    import pandas  # type: ignore[import-untyped]
+    import pyarrow.json  # type: ignore[import-not-found]
 
     from . import datasets_guard, isolation, loading, model, report
 
@@ -105,9 +104,7 @@ class Host:
                 os.close(fd)
         self._send(connection, answer)
 
-    def _answer(
-        self, connection: socket.socket, message: dict[str, Any], descriptors: list[int]
-    ) -> dict[str, Any]:
+    def _answer(self, connection: socket.socket, message: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         threads = len(os.listdir("/proc/self/task"))
         if "ping" in message:
             return {"version": self._version, "pid": os.getpid(), "threads": threads, "runs": self._runs}
@@ -163,9 +160,7 @@ class Host:
             "max_rss_bytes": usage.ru_maxrss * 1024,
         }
         returncode = os.waitstatus_to_exitcode(status)
-        self._send(
-            running.connection, {"exit": {"pid": running.pid, "returncode": returncode, "rusage": rusage}}
-        )
+        self._send(running.connection, {"exit": {"pid": running.pid, "returncode": returncode, "rusage": rusage}})
         if running.connection in self._selector.get_map():
             self._selector.unregister(running.connection)
         self._close(running.connection)

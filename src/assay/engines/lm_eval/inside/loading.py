@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import TaskIndex as LibraryIndex
 from lm_eval.tasks._yaml_loader import load_yaml
@@ -96,9 +95,7 @@ def _check_members(name: str, registry: dict[str, Any], seen: set[str]) -> None:
 
 def _unknown(name: str, known: TaskManager, folder: Path | None, index: TaskIndex | None) -> RunFailed:
     if folder and (broken := _broken_file(folder)):
-        return RunFailed(
-            "bad_task_file", f"{broken} Task '{name}' was not found in the other files of the folder."
-        )
+        return RunFailed("bad_task_file", f"{broken} Task '{name}' was not found in the other files of the folder.")
     names = [*known.task_index, *(index.names if index else ())]
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
@@ -132,6 +129,4 @@ def _unloadable(name: str, known: TaskManager, error: Exception) -> RunFailed:
         return RunFailed("bad_task_file", describe_yaml_error(entry.yaml_path, error))
     reason = str(error).strip().splitlines()
     said = f"{type(error).__name__}: {reason[0]}" if reason else type(error).__name__
-    return RunFailed(
-        "bad_task_file", f"Task '{name}'{where} cannot be loaded: {said}. See the log of the run for details."
-    )
+    return RunFailed("bad_task_file", f"Task '{name}'{where} cannot be loaded: {said}. See the log of the run for details.")

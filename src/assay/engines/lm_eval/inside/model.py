@@ -149,9 +149,7 @@ class IsolatedRequests(TemplateAPI):  # type: ignore[misc]
             score, greedy = self.parse_logprobs(outputs=reply, tokens=inputs, ctxlens=lengths)[0]
             return float(score), bool(greedy)
         except (AssertionError, LookupError, TypeError, ValueError) as error:
-            raise SampleFailed(
-                "bad_reply", f"the log-probabilities cannot be read ({type(error).__name__})"
-            ) from error
+            raise SampleFailed("bad_reply", f"the log-probabilities cannot be read ({type(error).__name__})") from error
 
     def _without_logprobs(self, in_flight: int) -> Exception:
         self._unscored += 1
@@ -194,9 +192,7 @@ class ChatModel(IsolatedRequests, LocalChatCompletion):  # type: ignore[misc]
         raise RunFailed("needs_completions", "A chat endpoint gives no log-probabilities of a prompt.")
 
 
-def connect(
-    spec: RunSpec, done: Callable[[Any], None], *, scores_prompts: bool
-) -> CompletionsModel | ChatModel:
+def connect(spec: RunSpec, done: Callable[[Any], None], *, scores_prompts: bool) -> CompletionsModel | ChatModel:
     """Return the model of `spec`. `scores_prompts`: a task needs log-probabilities, hence a tokenizer.
     Raises RunFailed.
     """
@@ -213,10 +209,7 @@ def connect(
     }
     client = ModelClient(headers, spec.num_concurrent, spec.timeout_s)
     model: CompletionsModel | ChatModel
-    if spec.chat:
-        model = ChatModel(**settings)
-    else:
-        model = _completions(spec, settings, client, headers, scores_prompts)
+    model = ChatModel(**settings) if spec.chat else _completions(spec, settings, client, headers, scores_prompts)
     model.client = client
     model.done = done
     return model

@@ -133,13 +133,10 @@ def _sample(row: dict[str, Any], failure: Failed | None) -> dict[str, Any]:
     """
     line = dict(row)
     line["arguments"] = {
-        f"gen_args_{i}": {f"arg_{j}": part for j, part in enumerate(argument)}
-        for i, argument in enumerate(row["arguments"])
+        f"gen_args_{i}": {f"arg_{j}": part for j, part in enumerate(argument)} for i, argument in enumerate(row["arguments"])
     }
     if failure:
-        line["resps"] = [
-            [None if isinstance(a, Failed) else sanitize_list(a) for a in r] for r in row["resps"]
-        ]
+        line["resps"] = [[None if isinstance(a, Failed) else sanitize_list(a) for a in r] for r in row["resps"]]
         line["filtered_resps"] = []
         line["error"] = {"kind": failure.kind, "message": failure.message}
     else:
@@ -149,9 +146,7 @@ def _sample(row: dict[str, Any], failure: Failed | None) -> dict[str, Any]:
     return line
 
 
-def describe_model(
-    spec: RunSpec, model: CompletionsModel | ChatModel, results: dict[str, Any]
-) -> GeneralConfigTracker:
+def describe_model(spec: RunSpec, model: CompletionsModel | ChatModel, results: dict[str, Any]) -> GeneralConfigTracker:
     """Put into `results` what the ordinary command says of its model, the URL left out; return the rest of
     the header.
     """

@@ -89,9 +89,7 @@ def build() -> dict[str, Any]:
     for name, entry in sorted(TaskManager().task_index.items()):
         kind = kinds.get(entry.kind, "task")
         path = str(Path(entry.yaml_path).relative_to(root)) if entry.yaml_path else None
-        members = (
-            sorted(entry.tags) if kind == "tag" else member_names(entry.cfg or {}) if kind == "group" else []
-        )
+        members = sorted(entry.tags) if kind == "tag" else member_names(entry.cfg or {}) if kind == "group" else []
         names[name] = [kind, path, members]
     return {"root": str(root), "names": names}
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import aiohttp
-
 from lm_eval.utils import RemoteTokenizer
 
 from .client import REACH_REMEDY, Channel, ModelClient, SampleFailed

@@ -1,0 +1,39 @@
+# The README's two commands: `make demo` runs a real evaluation, `make test` runs the tests.
+# Both install what they need on a machine that has Python 3.11 or later, pip, git, gcc and make.
+
+PYTHON ?= python3
+export UV_LINK_MODE ?= copy
+
+.PHONY: demo test check lint types layers bench clean
+
+demo: .venv/ready
+	.venv/bin/assay demo
+
+test: .venv/ready
+	.venv/bin/assay engines install lm_eval
+	.venv/bin/python -m pytest -n 2 --dist loadgroup
+
+check: lint types layers test
+
+lint: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: .venv/ready
+	.venv/bin/mypy
+
+layers: .venv/ready
+	.venv/bin/lint-imports
+
+# Figures, not tests: see docs/performance.md.
+bench: .venv/ready
+	.venv/bin/python benchmarks/job_latency.py
+	.venv/bin/python benchmarks/api.py
+
+.venv/ready: pyproject.toml uv.lock
+	@command -v uv >/dev/null 2>&1 || $(PYTHON) -m pip install --quiet uv || $(PYTHON) -m pip install --quiet --break-system-packages uv
+	@if command -v uv >/dev/null 2>&1; then uv sync --quiet --frozen; else $(PYTHON) -m uv sync --quiet --frozen; fi
+	@touch .venv/ready
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis
