@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass
 class Reply:
-    """One answer. `hang_up`: close the connection instead; `close_after`: close it behind the answer, unannounced."""
+    """One answer. `hang_up`: close the connection instead; `close_after`: close it behind the answer."""
 
     status: int = 200
     body: bytes | Any = b""
@@ -86,7 +86,7 @@ def scripted(*replies: Reply) -> Iterator[Scripted]:
             self.rfile.readline()
             return whole
 
-        do_GET = do_POST = do_DELETE = do_PUT = _answer
+        do_GET = do_POST = do_DELETE = do_PUT = _answer  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass

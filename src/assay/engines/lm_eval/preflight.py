@@ -140,7 +140,7 @@ class _Folder:
         if self.broken:
             return Problem("include_path", "bad_task_file", str(self.broken[0]))
         close = difflib.get_close_matches(task, self.files, n=3, cutoff=0.6)
-        hint = f" Did you mean {' or '.join(close)}?" if close else ""
+        hint = f" Did you mean {' or '.join(close)}?" if close else f" The folder has: {', '.join(sorted(self.files)[:8])}."
         message = f"There is no task, group or tag '{task}' in {self.path} or among lm_eval's own tasks.{hint}"
         return Problem("task", "unknown_task", message)
 

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import Cli
+from .fake_server import FakeServer
+
+
+def test_without_a_server_the_remedy_is_named_and_the_code_is_3(cli: Cli, closed_url: str) -> None:
+    shown = cli("jobs", "list", "--server", closed_url)
+    assert (shown.code, shown.out) == (3, "")
+    assert shown.err.startswith(f"error: Cannot reach {closed_url}: connection refused.")
+    assert "`assay serve`" in shown.err
+    assert len(shown.err.splitlines()) == 1
+
+
+def test_a_server_with_troubles_is_code_3_and_tells_the_request(cli: Cli, server: FakeServer) -> None:
+    server.broken = 1
+    shown = cli("jobs", "list")
+    assert shown.code == 3
+    assert shown.err == "error: The database did not take the change. (request trace-1)\n"
+
+
+def test_a_server_url_that_is_none_is_refused(cli: Cli) -> None:
+    shown = cli("jobs", "list", "--server", "nonsense")
+    assert (shown.code, "'nonsense' is not the URL of a server" in shown.err) == (2, True)
+
+
+def test_an_unknown_option_points_to_the_help_of_its_command(cli: Cli) -> None:
+    shown = cli("jobs", "list", "--colour")
+    assert shown.code == 2
+    assert shown.err.splitlines()[1] == "  see: assay jobs list --help"
+
+
+def test_the_key_comes_from_the_environment(cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASSAY_KEY", "the-key")
+    cli("jobs", "list", "--tenant", "team")
+    assert server.headers[-1]["authorization"] == "Bearer the-key"
+    assert server.headers[-1]["x-tenant"] == "team"
+
+
+def test_a_worker_without_a_key_says_where_it_belongs(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASSAY_WORKER_KEY", raising=False)
+    shown = cli("worker")
+    assert (shown.code, "ASSAY_WORKER_KEY is not set" in shown.err) == (2, True)
+
+
+def test_a_reader_that_goes_away_is_no_error(server: FakeServer) -> None:
+    for number in range(3000):
+        server.add(f"j{number}", "a name that fills the pipe" * 20)
+    environment = {**os.environ, "ASSAY_SERVER": server.url}
+    command = [sys.executable, "-m", "assay", "jobs", "list", "--all", "--json"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 141

@@ -1,0 +1,176 @@
+"""A deployment to test: `assay serve` in a folder of its own, that can be killed and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+TERMINAL = {"completed", "failed", "cancelled", "partially_failed"}
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "the condition") -> Any:
+    """Return the first true value of `condition`; fail after `timeout_s` seconds."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come within {timeout_s:g} s")
+
+
+class Deployment:
+    """One server with its worker, its data folder and its settings."""
+
+    def __init__(self, data: Path, *arguments: str, port: int = 0, **environment: str) -> None:
+        self.data = data
+        self._arguments = arguments
+        self._environment = {**os.environ, **environment}
+        self._port = port
+        self.process: subprocess.Popen[str] | None = None
+        self.url = ""
+        self.log = data.with_name(data.name + ".log")
+
+    def start(self) -> None:
+        """Start the server and wait until it answers; on the same port as before."""
+        command = [sys.executable, "-m", "assay", "serve", "--port", str(self._port), "--data", str(self.data)]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, *self._arguments],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self._environment,
+                start_new_session=True,
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("assay ready on "), line + self.log.read_text()[-2000:]
+        self.url = line.removeprefix("assay ready on ").strip()
+        self._port = int(self.url.rpartition(":")[2])
+
+    def kill(self) -> None:
+        """Kill the server as a crash would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Stop the server as a user would, and see that nothing is left behind."""
+        assert self.process is not None
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+        wait_until(lambda: not self.processes(), 10, "the end of all processes")
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Return status and decoded answer (text where it is not JSON). Raises OSError while the server is down."""
+        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                status, answer = response.status, response.read()
+        except urllib.error.HTTPError as error:
+            status, answer = error.code, error.read()
+        try:
+            return status, json.loads(answer)
+        except ValueError:
+            return status, answer.decode(errors="replace")
+
+    def submit(self, benchmarks: list[dict[str, Any]], model_url: str, **more: Any) -> str:
+        """Submit a job and return its id."""
+        body = {"name": "j", "model": {"url": model_url, "name": "practice"}, "benchmarks": benchmarks} | more
+        status, answer = self.request("POST", "/api/v1/evaluations/jobs", body)
+        assert status == 202, answer
+        return str(answer["resource"]["id"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Return a job's document."""
+        status, answer = self.request("GET", f"/api/v1/evaluations/jobs/{job_id}")
+        assert status == 200, answer
+        return dict(answer)
+
+    def ended(self, job_id: str, timeout_s: float = 120.0) -> dict[str, Any]:
+        """Return a job's document once the job has ended."""
+
+        def look() -> dict[str, Any] | None:
+            document = self.job(job_id)
+            return document if document["status"]["state"] in TERMINAL else None
+
+        found: dict[str, Any] = wait_until(look, timeout_s, f"the end of job {job_id}")
+        return found
+
+    def processes(self) -> dict[int, str]:
+        """Return every process of the deployment but the server: pid to command line."""
+        marker, data = f"ASSAY_WORKER=local@{self.data.resolve()}".encode(), str(self.data).encode()
+        found = {}
+        for pid, environment, command in running():
+            is_worker = "assay\0worker" in command and b"ASSAY_DATA=" + data in environment.split(b"\0")
+            if is_worker or marker in environment.split(b"\0"):
+                found[pid] = command.replace("\0", " ")
+        return found
+
+    def workers(self) -> list[int]:
+        """Return the worker's pid, if one runs."""
+        return [pid for pid, command in self.processes().items() if "assay worker" in command]
+
+    def engine_hosts(self) -> list[int]:
+        """Return the pids of engine hosts (not their children)."""
+        hosts = [pid for pid, command in self.processes().items() if "inside" in command and " host " in command]
+        return [pid for pid in hosts if parent(pid) not in hosts]
+
+    def engines(self) -> list[int]:
+        """Return the pids of engines at work: whatever is no worker and no engine host."""
+        others = {*self.engine_hosts(), *self.workers()}
+        return [pid for pid in self.processes() if pid not in others]
+
+
+def running() -> Iterator[tuple[int, bytes, str]]:
+    """Yield every process that is no zombie: pid, environment, command line."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                    yield int(entry.name), (entry / "environ").read_bytes(), (entry / "cmdline").read_text()
+
+
+def parent(pid: int) -> int:
+    """Return the parent of a process, 0 if it is gone."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+def kill(pid: int) -> None:
+    """Kill a process that may be gone already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def practice_model(*arguments: str, **environment: str) -> Iterator[str]:
+    """Run the practice model; yield its base URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "assay", "practice-model", "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip().removeprefix("practice model ready on ")
+    finally:
+        process.kill()
+        process.wait()
