@@ -11,7 +11,7 @@ import errno
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from granian import _granian
@@ -45,23 +45,28 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(app: Any, listener: socket.socket, stopping: Callable[[], None] = lambda: None) -> None:
-    """Serve an ASGI application until SIGINT or SIGTERM; `stopping` is called first then, to end waiting requests.
+async def serve(app: Any, listener: socket.socket, stopping: Callable[[], Awaitable[None]]) -> None:
+    """Serve an ASGI application until SIGINT or SIGTERM; `stopping` is awaited first then, while requests are still answered.
 
     End the process with `os._exit` after the loop: threads of granian may outlive it and abort when the interpreter is
     taken apart.
     """
     server = _Embedded(app, listener)
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        stopping()
-        server.stop()  # type: ignore[no-untyped-call]
-
+    told = asyncio.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
-    await server.serve()
+            asyncio.get_running_loop().add_signal_handler(number, told.set)
+
+    async def stop() -> None:
+        await told.wait()
+        await stopping()
+        server.stop()  # type: ignore[no-untyped-call]
+
+    stopper = asyncio.create_task(stop())
+    try:
+        await server.serve()
+    finally:
+        stopper.cancel()
 
 
 class _Embedded(Server):

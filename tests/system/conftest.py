@@ -37,7 +37,7 @@ def deploy(tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
     started: list[Deployment] = []
 
     def start(*arguments: str, **environment: str) -> Deployment:
-        deployment = Deployment(tmp_path / f"data{len(started)}", *arguments, **environment)
+        deployment = Deployment(tmp_path / f"data{len(started)}", *arguments, environment=environment)
         deployment.start()
         started.append(deployment)
         return deployment

@@ -31,10 +31,10 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str 
 class Deployment:
     """One server with its worker, its data folder and its settings."""
 
-    def __init__(self, data: Path, *arguments: str, port: int = 0, **environment: str) -> None:
+    def __init__(self, data: Path, *arguments: str, port: int = 0, environment: dict[str, str] | None = None) -> None:
         self.data = data
         self._arguments = arguments
-        self._environment = {**os.environ, **environment}
+        self._environment = {**os.environ, **(environment or {})}
         self._port = port
         self.process: subprocess.Popen[str] | None = None
         self.url = ""

@@ -55,16 +55,20 @@ def test_what_files_can_tell_is_refused_at_submit(deploy: Callable[..., Deployme
 
     assert _refusal(deployment, {"provider_id": "nobody", "id": "b"})[:2] == (404, "resource_not_found")
     assert _refusal(deployment, {"provider_id": "practice", "id": "nothing"})[:2] == (400, "resource_does_not_exist")
-    for benchmark, *words in [
-        (_custom(good, "other"), "other", "mine"),
-        (_custom(tmp_path / "nowhere"), "nowhere", "does not exist"),
-        (_custom(broken), "data.jsonl", "2"),
-        (_custom(missing), "elsewhere.jsonl"),
-        (_custom(unread), "mine.yaml"),
-        ({"provider_id": "lm_eval", "id": "custom", "parameters": {"task": "arc_eazy"}}, "arc_eazy", "arc_easy"),
-        ({"provider_id": "practice", "id": "arithmetic", "parameters": {"num_fewshots": 2}}, "num_fewshots", "num_fewshot"),
-        ({"provider_id": "practice", "id": "cloze", "parameters": {"endpoint": "chat"}}, "endpoint", "completions"),
-    ]:
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        (_custom(good, "other"), ["other", "mine"]),
+        (_custom(tmp_path / "nowhere"), ["nowhere", "does not exist"]),
+        (_custom(broken), ["data.jsonl", "2"]),
+        (_custom(missing), ["elsewhere.jsonl"]),
+        (_custom(unread), ["mine.yaml"]),
+        ({"provider_id": "lm_eval", "id": "custom", "parameters": {"task": "arc_eazy"}}, ["arc_eazy", "arc_easy"]),
+        (
+            {"provider_id": "practice", "id": "arithmetic", "parameters": {"num_fewshots": 2}},
+            ["num_fewshots", "num_fewshot"],
+        ),
+        ({"provider_id": "practice", "id": "cloze", "parameters": {"endpoint": "chat"}}, ["endpoint", "completions"]),
+    ]
+    for benchmark, words in cases:
         status, code, message = _refusal(deployment, benchmark)
         assert (status, code) == (400, "preflight_failed"), message
         for word in words:

@@ -79,4 +79,4 @@ def test_fifty_random_kills_during_a_hundred_runs(deploy: Callable[..., Deployme
         assert completed > _RUNS_PER_JOB * _JOBS / 2
         assert set(kinds) == {"server", "worker", "host", "engine"}
         wait_until(lambda: not deployment.engines(), 10, "the end of all engines")
-        assert not list((deployment.data / "runs").iterdir())
+        assert not list((deployment.data / "runs" / "local").iterdir())

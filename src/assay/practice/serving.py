@@ -23,6 +23,10 @@ def serve(host: str, port: int, options: Options) -> None:
         async def run() -> None:
             sys.stdout.write(f"practice model ready on {listening.url_of(listener)}/v1\n")
             sys.stdout.flush()
-            await listening.serve(app, listener, app.state.endpoint.closing.set)
+
+            async def stopping() -> None:
+                app.state.endpoint.closing.set()
+
+            await listening.serve(app, listener, stopping)
 
         asyncio.run(run())

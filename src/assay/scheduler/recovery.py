@@ -14,13 +14,17 @@ from assay.store.queries import Due
 log = logging.getLogger(__name__)
 
 
-async def watch(store: Store, period_s: float = 0.5) -> None:
-    """Apply lapsed leases and graces, for ever. Looking costs microseconds; a transaction is made only when one is due."""
+async def watch(store: Store, lease_s: float, period_s: float = 0.5) -> None:
+    """Apply lapsed leases and graces, for ever. Looking costs microseconds; a transaction is made only when one is due.
+
+    Workers could not renew while the server was down, so leases lapse only `lease_s` seconds after the start.
+    """
+    patient_until = now() + round(lease_s * 1_000_000)
     while True:
         try:
             lease_at, grace_at = await store.lookup(Due())
             moment = now()
-            if lease_at is not None and lease_at <= moment:
+            if lease_at is not None and lease_at <= moment and moment >= patient_until:
                 log.warning("took %d runs back from silent workers", await store.apply(LapseLeases(moment)))
             if grace_at is not None and grace_at <= moment:
                 await store.apply(LapseGraces(moment))

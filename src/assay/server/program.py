@@ -53,11 +53,19 @@ async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any
         metrics=Metrics(),
         worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
     )
-    tasks = [asyncio.create_task(recovery.watch(store))]
+    tasks = [asyncio.create_task(recovery.watch(store, settings.lease_seconds))]
     embedded = EmbeddedWorker(settings, url, at.worker_key) if worker else None
     if embedded:
-        tasks.append(asyncio.create_task(embedded.keep()))
-    serving = asyncio.create_task(listening.serve(App(table(), at), listener, store.signals.close))
+        keeping = asyncio.create_task(embedded.keep())
+        tasks.append(keeping)
+
+    async def stopping() -> None:
+        if embedded:  # it gives its runs back, which the server must still take
+            keeping.cancel()
+            await embedded.stop()
+        store.signals.close()
+
+    serving = asyncio.create_task(listening.serve(App(table(), at), listener, stopping))
     sys.stdout.write(f"assay ready on {url}\n")
     sys.stdout.flush()
     try:

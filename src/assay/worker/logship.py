@@ -52,11 +52,13 @@ class LogShip:
     async def close(self) -> None:
         """Ship the rest. Lines that the server does not take any more are dropped."""
         self.flush()
+        over = self._task.done()
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        with contextlib.suppress(Refused, ServerGone):
-            await self._send()
+        if not over:
+            with contextlib.suppress(Refused, ServerGone):
+                await self._send()
 
     def _lines(self, name: str, data: bytes) -> None:
         # Progress bars redraw with a carriage return; a log has lines.
@@ -85,8 +87,12 @@ class LogShip:
     async def _ship(self) -> None:
         while True:
             await asyncio.sleep(_PERIOD_S)
-            with contextlib.suppress(ServerGone):
+            try:
                 await self._send()
+            except ServerGone:
+                continue
+            except Refused:  # the lease has passed on, and the log with it
+                return
 
     async def _send(self) -> None:
         while self._waiting:

@@ -55,6 +55,8 @@ class _Worker:
         self._options = options
         self._incarnation = secrets.token_hex(8)
         self._marker = f"ASSAY_WORKER={options.name}@{options.data.resolve()}"
+        self._runs_dir = options.data / "runs" / options.name
+        self._hosts_dir = options.data / "hosts" / options.name
         self._attempts: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
         self._freed = asyncio.Event()
         self._beat_now = asyncio.Event()
@@ -72,8 +74,9 @@ class _Worker:
         killed = await asyncio.to_thread(tree.kill_marked, self._marker)
         if killed:
             log.warning("ended %d processes that an earlier worker left behind", killed)
-        await asyncio.to_thread(shutil.rmtree, options.data / "hosts", ignore_errors=True)
-        site = Site(options.engines_dir, options.data / "hosts", options.max_log_bytes, options.run_timeout_s, self._marker)
+        for folder in (self._runs_dir, self._hosts_dir):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        site = Site(options.engines_dir, self._hosts_dir, options.max_log_bytes, options.run_timeout_s, self._marker)
         self._executors = executors(site)
         for executor in self._executors.values():
             executor.begin()
@@ -114,7 +117,7 @@ class _Worker:
             gateway=gateway,
             server=options.server,
             key=options.key,
-            runs_dir=options.data / "runs",
+            runs_dir=self._runs_dir,
             secrets_dir=options.secrets_dir,
             marker=self._marker,
             max_log_bytes=options.max_log_bytes,
