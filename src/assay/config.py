@@ -44,6 +44,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _database(text: str) -> str:
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("a URL that begins with postgresql:// is needed, or nothing for SQLite")
+    return text
+
+
 def _level(text: str) -> str:
     if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise ValueError("one of debug, info, warning, error is needed")
@@ -58,6 +64,7 @@ SETTINGS = (
     Setting("host", "ASSAY_HOST", "127.0.0.1", str, "address the server listens on"),
     Setting("port", "ASSAY_PORT", "8080", _port, "port the server listens on; 0 picks a free one"),
     Setting("data", "ASSAY_DATA", "~/.local/share/assay", lambda t: Path(t).expanduser(), "folder for everything kept"),
+    Setting("database", "ASSAY_DATABASE", "", _database, "postgresql:// URL; empty for a SQLite file in the data folder"),
     Setting("catalog", "ASSAY_CATALOG", "", _folders, "folders with providers/*.yaml, collections/*.yaml"),
     Setting("secrets", "ASSAY_SECRETS_DIR", "", lambda t: Path(t).expanduser() if t else None, "folder of credentials"),
     Setting("engines", "ASSAY_ENGINES_DIR", "", lambda t: Path(t).expanduser() if t else None, "folder of engines"),

@@ -46,7 +46,8 @@ def url_of(listener: socket.socket) -> str:
 
 
 async def serve(app: Any, listener: socket.socket, stopping: Callable[[], Awaitable[None]]) -> None:
-    """Serve an ASGI application until SIGINT or SIGTERM; `stopping` is awaited first then, while requests are still answered.
+    """Serve an ASGI application until SIGINT or SIGTERM; `stopping` is awaited first, while requests are still
+    answered.
 
     End the process with `os._exit` after the loop: threads of granian may outlive it and abort when the interpreter is
     taken apart.

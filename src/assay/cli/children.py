@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -53,6 +52,11 @@ class Child(AbstractContextManager["Child"]):
         self._spoke = threading.Event()
         threading.Thread(target=self._listen, daemon=True).start()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -75,16 +79,16 @@ class Child(AbstractContextManager["Child"]):
         raise CommandError(f"The {self.name} ended.{self._last_words()}", Exit.FAILED)
 
     def stop(self) -> None:
-        """End the child and what it has started; kind first, then for certain."""
-        if self._process.poll() is None:
-            self._process.terminate()
-            deadline = time.monotonic() + _STOP_S
-            while self._process.poll() is None and time.monotonic() < deadline:
+        """End the child and what it has started; kind first, then for certain. A second Ctrl-C shortens the first part."""
+        try:
+            if self._process.poll() is None:
+                self._process.terminate()
                 with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(max(0.0, deadline - time.monotonic()))
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+                    self._process.wait(_STOP_S)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()

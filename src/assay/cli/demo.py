@@ -67,7 +67,10 @@ def demo(settings: Settings, data: Path | None, keep: bool) -> int:
             say(f"All of it took {time.monotonic() - began:.1f} s.")
         if keep:
             _advise_kept(server_url, model_url)
-            server.wait()
+            try:
+                server.wait()
+            except KeyboardInterrupt:
+                say("stopping")
         if not settings.json:
             _advise(data)
     return code

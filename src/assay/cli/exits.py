@@ -51,8 +51,7 @@ def run(command: click.Command, program: str) -> int:
         say("interrupted")
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted. Nothing more may be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
         return Exit.BROKEN_PIPE
     except click.UsageError as error:
         say(f"error: {error.format_message()}")
@@ -76,6 +75,11 @@ def run(command: click.Command, program: str) -> int:
         say(f"error: unexpected {type(error).__name__}: {error}")
         say("  This is a defect of Assay. ASSAY_DEBUG=1 shows where it happens.")
         return Exit.FAILED
+
+
+def silence() -> None:
+    """Drop what is still to be written to stdout: its reader (`| head`) has what it wanted."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def told(error: ClientError) -> str:

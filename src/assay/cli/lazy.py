@@ -10,6 +10,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from assay.cli.exits import Exit, silence
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -48,6 +50,14 @@ class LazyGroup(click.Group):
             hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join(self.table)}."
             ctx.fail(f"There is no command '{args[0]}'. {hint}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. A reader that goes away ends it with a code of its own; click would make it 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            silence()
+            ctx.exit(Exit.BROKEN_PIPE)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands of the help page."""

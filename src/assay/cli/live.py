@@ -109,7 +109,7 @@ class Bars:
             if how != "pending":
                 self._progress.start_task(task)
             if how == "completed":
-                done = total = total or 1
+                done = total = total or results.samples(job, index) or 1
             if over:
                 self._progress.stop_task(task)
             self._progress.update(task, total=total or None, completed=done if total else None, state=text.printable(how))

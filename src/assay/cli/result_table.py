@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Literal
 
 import click
 
@@ -31,12 +32,18 @@ def _coloured(rows: list[results.Row]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    console = Console()
+    columns = zip(results.HEADINGS, *(row.cells() for row in rows), strict=True)
+    width = sum(max(map(len, column)) for column in columns)
+    gap = 1 if width + 2 * len(results.HEADINGS) <= console.width else 0
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, gap, 0, 0))
     for i, heading in enumerate(results.HEADINGS):
-        made.add_column(heading.lower(), justify="right" if i in results.RIGHT else "left")
+        justify: Literal["left", "right"] = "right" if i in results.RIGHT else "left"
+        # Where the terminal is too narrow only the names are folded, never a number.
+        made.add_column(heading.lower(), justify=justify, no_wrap=i > 1, overflow="fold")
     for row in rows:
         style = {True: "green", False: "bold red", None: ""}[row.passed]
         cells = [Text(text.printable(cell)) for cell in row.cells()]
         cells[-1].stylize(style)
         made.add_row(*cells)
-    Console().print(made)
+    console.print(made)

@@ -55,6 +55,15 @@ def statuses(job: Job) -> dict[int, Mapping[str, Any]]:
     return {row.get("benchmark_index", 0): row for row in job.get("status", {}).get("benchmarks") or []}
 
 
+def samples(job: Job, index: int) -> int:
+    """Return how many samples a finished benchmark has worked on; 0 where it does not say."""
+    for row in job.get("results", {}).get("benchmarks") or []:
+        counts = [row.get("metrics", {}).get(name) for name in _COUNTS]
+        if row.get("benchmark_index", 0) == index:
+            return sum(count for count in counts if isinstance(count, int))
+    return 0
+
+
 def rows(job: Job) -> list[Row]:
     """Return the result rows of a job: per benchmark its primary metric first, or why it has none."""
     results = {row.get("benchmark_index", 0): row for row in job.get("results", {}).get("benchmarks") or []}

@@ -24,6 +24,10 @@ from assay.cli.programs import start_server
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with providers/*.yaml and collections/*.yaml; may be repeated (ASSAY_CATALOG).",
 )
+@click.option(
+    "--database",
+    help="PostgreSQL URL instead of a SQLite file. Put one with a password into ASSAY_DATABASE: others can read options.",
+)
 @click.option("--slots", help="Runs executed at once by the worker (ASSAY_SLOTS; else the number of CPUs).")
 @click.option("--no-worker", is_flag=True, help="Do not start a worker beside the server.")
 @click.option("--log-level", help="debug, info, warning or error (ASSAY_LOG_LEVEL; else info).")

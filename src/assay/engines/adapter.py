@@ -38,7 +38,7 @@ class AdapterPlanner:
         score = offer.benchmark.get("primary_score")
         if score:
             options["primary_score"] = score
-        return Resolution(options=options, locations={"folder": str(offer.folder)})
+        return Resolution(options=options, locations={"folder": str(offer.folder)} if offer.folder else {})
 
 
 class AdapterExecutor:

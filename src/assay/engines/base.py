@@ -22,7 +22,8 @@ class Offer:
     provider_id: str
     benchmark: Mapping[str, Any]
     runtime: Mapping[str, Any]
-    folder: Path
+    folder: Path | None
+    """Where relative paths of the provider start; None for a provider that is no file."""
     parameters: Mapping[str, Any]
     model_url: str
 

@@ -166,6 +166,13 @@ class Unauthorised(AssayError):
     code, status = "unauthorized", 401
 
 
+class OriginNotAllowed(AssayError):
+    """Pages from '{origin}' may not change anything here. Open the page from this machine, or call the API from a
+    program."""
+
+    code, status = "origin_not_allowed", 403
+
+
 class PlainNotFound(AssayError):
     """404 page not found"""
 
@@ -201,3 +208,45 @@ class CannotListen(AssayError):
     """{problem}"""
 
     code, status = "cannot_listen", 400
+
+
+class ExtraMissing(AssayError):
+    """{feature} needs an extra of the package that is not installed. Run `pip install 'assay[{extra}]'`."""
+
+    code, status = "extra_missing", 400
+
+
+class EmptyCollection(BadRequest):
+    """The collection {id} does not have any benchmarks."""
+
+    code = "collection_empty"
+
+
+class InvalidPatchOperation(BadRequest):
+    """The patch operation '{op}' is not valid. Allowed operations are: replace, add, remove."""
+
+    code = "invalid_patch_operation"
+
+
+class PatchNotAllowed(BadRequest):
+    """The operation '{op}' is not allowed for the path '{path}'."""
+
+    code = "unallowed_patch"
+
+
+class ReadOnlyProvider(BadRequest):
+    """Provider '{id}' cannot be modified or deleted."""
+
+    code = "read_only_provider"
+
+
+class ReadOnlyCollection(BadRequest):
+    """Collection '{id}' cannot be modified or deleted."""
+
+    code = "read_only_collection"
+
+
+class ReservedUser(BadRequest):
+    """The user '{user}' is reserved for the catalogue. Send another X-User."""
+
+    code = "reserved_user"

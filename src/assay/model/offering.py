@@ -81,6 +81,7 @@ PROVIDER: Final = Object(
         Member("tags", TAGS),
         Member("benchmarks", ListOf(BENCHMARK_ENTRY), always=True),
         Member("runtime", _RUNTIME),
+        Member("custom", Free()),
         Member("agent", Object(_AGENT)),
     )
 )

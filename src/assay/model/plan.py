@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from assay.model import identity
+from assay.model.errors import PreflightFailed
 from assay.model.scores import Criteria
 
 
@@ -41,8 +42,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     runtime: str = "process"
 
     def digest(self) -> str:
-        """Return the plan's identity, `sha256:<hex>`."""
-        return identity.digest(msgspec.to_builtins(self))
+        """Return the plan's identity, `sha256:<hex>`. Raises PreflightFailed for values that JSON cannot carry exactly."""
+        try:
+            return identity.digest(msgspec.to_builtins(self))
+        except ValueError as error:
+            raise PreflightFailed(field=f"benchmark '{self.benchmark_id}'", problem=f"{error}; send it as text") from error
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -80,6 +80,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[str]
     spec: bytes
     runs: list[NewRun]
+    collection: str = ""
     threshold: float | None = None
     priority: int = 0
     max_attempts: int = 3

@@ -8,8 +8,8 @@ the weighted score.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -42,8 +42,8 @@ def judge(criteria: Criteria, metrics: Mapping[str, Any]) -> tuple[BenchmarkTest
     answer."""
     if not criteria.metric or criteria.threshold is None:
         return None, None
-    value = metrics.get(criteria.metric)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    value: Any = metrics.get(criteria.metric)
+    if not _is_number(value):
         problem = "is not a number" if criteria.metric in metrics else "was not reported"
         return None, Message(
             f"The primary metric '{criteria.metric}' {problem}, so the benchmark could not be judged.",
@@ -56,7 +56,7 @@ def judge(criteria: Criteria, metrics: Mapping[str, Any]) -> tuple[BenchmarkTest
 
 def job_test(rows: Iterable[tuple[int, Criteria, BenchmarkTest]], threshold: float | None) -> JobTest | None:
     """Return the weighted score over the judged benchmarks `(index, criteria, test)`, or None where none counts."""
-    total = weight = 0.0
+    counted: list[tuple[float, float]] = []
     excluded = []
     for index, criteria, test in rows:
         score = test.primary_score
@@ -65,10 +65,27 @@ def job_test(rows: Iterable[tuple[int, Criteria, BenchmarkTest]], threshold: flo
                 excluded.append(index)
                 continue
             score = 1 - score
-        total += criteria.weight * score
-        weight += criteria.weight
-    if not weight:
+        if criteria.weight:
+            counted.append((criteria.weight, score))
+    if not counted:
         return None
     # Twelve decimals hide the last bits of binary fractions (0.1 + 0.2) and nothing that was measured.
-    score, least = round(total / weight, 12), DEFAULT_THRESHOLD if threshold is None else threshold
+    score, least = round(_mean(counted), 12), DEFAULT_THRESHOLD if threshold is None else threshold
     return JobTest(score, least, score >= least, excluded)
+
+
+def _mean(weighted: Sequence[tuple[float, float]]) -> float:
+    """Return the mean of `(weight > 0, value)` pairs; huge weights and values do not overflow."""
+    heaviest = max(weight for weight, _ in weighted)
+    shares = [weight / heaviest for weight, _ in weighted]
+    whole = sum(shares)
+    mean = sum(share / whole * value for share, (_, value) in zip(shares, weighted, strict=True))
+    values = [value for _, value in weighted]
+    return min(max(mean, min(values)), max(values))
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    try:
+        return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every double
+        return False

@@ -68,7 +68,7 @@ class Text:
         if self.one_of and value and value not in self.one_of:
             failures.append(Failure(path, name, "oneof", f"{name} must be one of: {', '.join(self.one_of)}"))
         for tag, rule in self.checks:
-            if (value or tag == "notblank") and not rule(value):
+            if (value or tag in _EVEN_EMPTY) and not rule(value):
                 failures.append(Failure(path, name, tag, _SPECIAL.get(tag, "")))
                 break
         return value
@@ -91,11 +91,17 @@ class Number:
     least: float | None = None
 
     def read(self, value: Any, path: str, failures: list[Failure]) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise _wrong(path, "number", value)
-        if self.least is not None and value < self.least:
+        try:
+            number = float(value) if abs(value) > _MAX_EXACT else value
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise InvalidJson(error=f"{path}: the number is not finite or too large")
+        if self.least is not None and number < self.least:
             failures.append(Failure(path, _name(path), "min"))
-        return value
+        return number
 
     def schema(self) -> dict[str, Any]:
         return {"type": "number"} | ({"minimum": self.least} if self.least is not None else {})
@@ -138,7 +144,7 @@ class Free:
     def read(self, value: Any, path: str, failures: list[Failure]) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise _wrong(path, "object", value)
-        return _sorted(value)  # type: ignore[no-any-return]
+        return _sorted(value, path, _DEEPEST)  # type: ignore[no-any-return]
 
     def schema(self) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": True}
@@ -175,7 +181,8 @@ class ListOf:
             failures.append(Failure(path, _name(path), "min"))
         if self.most and len(value) > self.most:
             failures.append(Failure(path, _name(path), "max"))
-        return [self.item.read(item, f"{path}[{i}]", failures) for i, item in enumerate(value)]
+        empty = _EMPTY[type(self.item)]
+        return [self.item.read(empty() if item is None else item, f"{path}[{i}]", failures) for i, item in enumerate(value)]
 
     def schema(self) -> dict[str, Any]:
         out: dict[str, Any] = {"type": "array", "items": self.item.schema()}
@@ -188,14 +195,15 @@ class ListOf:
 
 @dataclass(frozen=True)
 class Member:
-    """A member of an object. `required`: absent, null and empty fail (`zero` permits 0); `always`: written even when
-    empty."""
+    """A member of an object. `required`: absent, null and the empty text fail, with the tag `missing`; `zero`: 0 is kept;
+    `always`: written even when empty."""
 
     name: str
     shape: Shape
     required: bool = False
     zero: bool = False
     always: bool = False
+    missing: str = "required"
     label: str = ""
     """How the member shows in the path of a failure, where that differs from its name."""
 
@@ -214,19 +222,20 @@ class Object:
     def read(self, value: Any, path: str, failures: list[Failure]) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise _wrong(path or "the body", "object", value)
-        given = {member.name: item for key, item in value.items() if (member := self.index.get(key.lower()))}
+        given = {member.name: item for key, item in value.items() if (member := self.index.get(str(key).lower()))}
         out: dict[str, Any] = {}
         for member in self.members:
             inner = f"{path}.{member.label or member.name}" if path else member.label or member.name
             item = given.get(member.name)
             if item is None:
                 if member.required:
-                    failures.append(Failure(inner, _name(inner), "required"))
+                    failures.append(Failure(inner, _name(inner), member.missing))
                 if member.always:
-                    out[member.name] = _EMPTY[type(member.shape)]
+                    out[member.name] = _EMPTY[type(member.shape)]()
                 continue
-            if member.required and item == "":
-                failures.append(Failure(inner, _name(inner), "required"))
+            if member.required and item == "" and isinstance(member.shape, Text):
+                failures.append(Failure(inner, _name(inner), member.missing))
+                continue
             item = member.shape.read(item, inner, failures)
             if member.always or member.zero or not _empty(item):
                 out[member.name] = item
@@ -243,7 +252,23 @@ class Object:
         return out | ({"required": required} if required else {})
 
 
-_EMPTY: dict[type, Any] = {Text: "", Integer: 0, ListOf: [], Free: {}, Flag: False, Number: 0}
+_EMPTY: dict[type, Callable[[], Any]] = {
+    Text: str,
+    Integer: int,
+    Number: int,
+    Flag: bool,
+    ListOf: list,
+    Free: dict,
+    TextMap: dict,
+    Object: dict,
+}
+
+_EVEN_EMPTY = ("notblank", "tagname")
+"""Checks that the empty text does not escape."""
+
+_MAX_EXACT = 2**53
+_DEEPEST = 100
+"""Most levels of a free-form object; everything that walks one may then recurse."""
 
 _SPECIAL = {"git_http_with_secret": "git url with credentials must use https scheme"}
 
@@ -253,11 +278,18 @@ def _empty(value: Any) -> bool:
     return value in ("", 0, False) or value == []
 
 
-def _sorted(value: Any) -> Any:
+def _sorted(value: Any, path: str, levels: int) -> Any:
+    """Return a JSON value with the members of its objects sorted. Raises InvalidJson for what JSON cannot carry."""
+    if not levels:
+        raise InvalidJson(error=f"{path}: it is nested more than {_DEEPEST} levels deep")
     if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
+        if not all(isinstance(key, str) for key in value):
+            raise InvalidJson(error=f"{path}: every name of a member must be a string")
+        return {key: _sorted(value[key], path, levels - 1) for key in sorted(value)}
     if isinstance(value, list):
-        return [_sorted(item) for item in value]
+        return [_sorted(item, path, levels - 1) for item in value]
+    if not isinstance(value, bool | int | float | str | None) or (isinstance(value, float) and not math.isfinite(value)):
+        raise InvalidJson(error=f"{path}: {value} is not a JSON value")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import re
 from typing import Any, Final
@@ -9,11 +10,14 @@ from urllib.parse import urlsplit
 
 from assay.model.shapes import Failure, Flag, Free, Integer, ListOf, Member, Number, Object, Text, TextMap
 
-_LABEL: Final = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-_SHA: Final = re.compile(r"^[0-9a-fA-F]{7,40}$")
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SHA: Final = re.compile(r"[0-9a-fA-F]{7,40}")
 _RFC3339: Final = re.compile(
-    r"^\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$"
+    r"(\d{4}-\d\d-\d\d)[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NUMERIC_HOST: Final = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)", re.ASCII)
+"""What resolvers read as an IPv4 address, in whatever notation (127.1, 0x7f000001)."""
 _BLOCKED_HOSTS: Final = {"localhost", "localhost.localdomain", "metadata", "metadata.google.internal"}
 _BLOCKED_ENDS: Final = (".cluster.local", ".svc", ".local")
 
@@ -24,7 +28,9 @@ def tag_name(value: str) -> bool:
 
 
 def absolute_url(value: str) -> bool:
-    """An absolute URL with a scheme."""
+    """An absolute URL with a scheme, without control characters (which `urlsplit` would pass over)."""
+    if _CONTROL.search(value) or value != value.strip():
+        return False
     try:
         parts = urlsplit(value)
         return bool(parts.scheme and (parts.netloc or parts.path)) and parts.port != -1
@@ -46,23 +52,32 @@ def public_git_url(value: str) -> bool:
     if parts.username or parts.password or host in _BLOCKED_HOSTS or host.endswith(_BLOCKED_ENDS):
         return False
     try:
-        return ipaddress.ip_address(host).is_global
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return bool(host)
+        # A name in another script may be mapped to an inner one by the resolver; its punycode form is what is checked.
+        return bool(host) and host.isascii() and not _NUMERIC_HOST.fullmatch(host)
+    return address.is_global and not address.is_multicast
 
 
 def rfc3339(value: str) -> bool:
-    """A time with an offset, RFC 3339."""
-    return bool(_RFC3339.match(value))
+    """A time with an offset, RFC 3339. Leap seconds are refused, as clients cannot parse them."""
+    parts = _RFC3339.fullmatch(value)
+    if not parts:
+        return False
+    try:
+        datetime.date.fromisoformat(parts[1])
+    except ValueError:
+        return False
+    return True
 
 
 def resolved_sha(value: object) -> bool:
     """A git commit: 7 to 40 hexadecimal digits."""
-    return isinstance(value, str) and bool(_SHA.match(value))
+    return isinstance(value, str) and bool(_SHA.fullmatch(value))
 
 
 TEXT: Final = Text()
-NAME: Final = Text(checks=(("rfc1123_dns_label", lambda v: bool(_LABEL.match(v))),))
+NAME: Final = Text(checks=(("rfc1123_dns_label", lambda v: bool(_LABEL.fullmatch(v))),))
 _NOT_BLANK: Final = ("notblank", lambda value: bool(value.strip()))
 _TIME: Final = Text(checks=(("datetime", rfc3339),), format="date-time")
 TAGS: Final = ListOf(Text(checks=(("tagname", tag_name),)))
@@ -124,7 +139,7 @@ TEST_DATA: Final = Object(
             "hf",
             Object(
                 (
-                    Member("repo_id", Text(checks=(_NOT_BLANK,)), required=True),
+                    Member("repo_id", Text(checks=(_NOT_BLANK,)), required=True, missing="notblank"),
                     Member("revision", TEXT),
                     Member("sub_path", TEXT),
                     Member("secret_ref", NAME),
@@ -203,7 +218,7 @@ JOB: Final = Object(
             "experiment",
             Object(
                 (
-                    Member("name", Text(checks=(_NOT_BLANK,)), required=True),
+                    Member("name", Text(checks=(_NOT_BLANK,)), required=True, missing="notblank"),
                     Member(
                         "tags",
                         ListOf(
@@ -274,7 +289,7 @@ def _schema_matches(value: dict[str, Any]) -> list[Failure]:
     if len(names) != len(set(names)):
         failures.append(Failure("metrics_schema", "metrics_schema", "metrics_schema_duplicate_name"))
     failures += [
-        Failure(f"metrics_schema[{i}].name", "name", "metrics_schema_name_not_in_metrics")
+        Failure(f"metrics_schema[{i}].name", f"metrics_schema[{i}].name", "metrics_schema_name_not_in_metrics")
         for i, name in enumerate(names)
         if name and name not in value.get("metrics", {})
     ]

@@ -20,14 +20,14 @@ from assay.model.errors import (
     CredentialInBody,
     ExperimentTrackingOff,
     ModelUrlRequired,
-    NotFound,
     ShaIsReadOnly,
 )
 from assay.model.plan import Context, Model, Plan
 from assay.model.records import NewJob, NewRun
 from assay.model.scores import Criteria
-from assay.scheduler.catalogue import Catalogue, Provider
-from assay.scheduler.identifiers import new_id, now
+from assay.scheduler.catalogue import Entry
+from assay.scheduler.identifiers import new_id, now, rfc3339
+from assay.scheduler.offerings import Offerings
 from assay.store.base import Store
 from assay.store.jobs import CreateJob
 
@@ -39,9 +39,9 @@ _PRE_RECORDED = "pre_recorded_data"
 
 async def submit(
     store: Store,
-    catalogue: Catalogue,
+    offerings: Offerings,
     settings: Settings,
-    body: Mapping[str, Any],
+    body: dict[str, Any],
     *,
     tenant: str,
     owner: str,
@@ -52,8 +52,27 @@ async def submit(
     Raises NotFound (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing and
     others of the error tree.
     """
+    _no_credentials("model", body["model"])
+    collection, benchmarks = await offerings.benchmarks(body, tenant)
+    for benchmark in benchmarks:
+        if "resolved_sha" in benchmark.get("test_data_ref", {}):
+            raise ShaIsReadOnly
+    chosen = []
+    for benchmark in benchmarks:
+        provider = await offerings.entry("provider", benchmark["provider_id"], tenant)
+        chosen.append((provider, provider.benchmark(benchmark["id"]), benchmark))
+    if not body["model"].get("url") and any(b.get("test_data_ref", {}).get("type") != _PRE_RECORDED for b in benchmarks):
+        raise ModelUrlRequired
+    if "experiment" in body:
+        raise ExperimentTrackingOff
     # Planning reads task files and hashes data sets, which may be large.
-    runs = await asyncio.to_thread(plan_runs, catalogue, settings, body)
+    runs = await asyncio.to_thread(lambda: [_run(settings, body, *one) for one in chosen])
+    threshold = body.get("pass_criteria", {}).get("threshold")
+    if collection:
+        stamp = {"collection_updated_at": rfc3339(collection.updated_at)}
+        body = {**body, "collection": {**body["collection"], **stamp}}
+        if threshold is None:
+            threshold = collection.body.get("pass_criteria", {}).get("threshold")
     job = NewJob(
         id=new_id(),
         kind="evaluation",
@@ -63,42 +82,22 @@ async def submit(
         tags=body.get("tags", []),
         spec=msgspec.json.encode(body),
         runs=runs,
-        threshold=body.get("pass_criteria", {}).get("threshold"),
+        threshold=threshold,
+        collection=collection.id if collection else "",
         priority=body.get("priority", 0),
         idempotency_key=idempotency_key,
     )
     return await store.apply(CreateJob(job, now()))
 
 
-def plan_runs(catalogue: Catalogue, settings: Settings, body: Mapping[str, Any]) -> list[NewRun]:
-    """Return a run for every benchmark of a submission, each with its plan. Reads files; call off the event loop."""
-    if "collection" in body:
-        raise NotFound(kind="collection", id=body["collection"]["id"])
-    _no_credentials("model", body["model"])
-    benchmarks = body["benchmarks"]
-    for benchmark in benchmarks:
-        if "resolved_sha" in benchmark.get("test_data_ref", {}):
-            raise ShaIsReadOnly
-    offers = [(catalogue.provider(b["provider_id"]), b) for b in benchmarks]
-    entries = [provider.benchmark(b["id"]) for provider, b in offers]
-    if not body["model"].get("url") and any(b.get("test_data_ref", {}).get("type") != _PRE_RECORDED for b in benchmarks):
-        raise ModelUrlRequired
-    if "experiment" in body:
-        raise ExperimentTrackingOff
-    return [
-        _run(settings, body, provider, entry, benchmark)
-        for (provider, benchmark), entry in zip(offers, entries, strict=True)
-    ]
-
-
 def _run(
-    settings: Settings, body: Mapping[str, Any], provider: Provider, entry: Mapping[str, Any], benchmark: Mapping[str, Any]
+    settings: Settings, body: Mapping[str, Any], provider: Entry, entry: Mapping[str, Any], benchmark: Mapping[str, Any]
 ) -> NewRun:
     model = body["model"]
     parameters = dict(benchmark.get("parameters", {}))
     _no_credentials(f"benchmarks.{benchmark['id']}.parameters", parameters)
     num_examples = _lift_examples(parameters)
-    runtime = provider.config.get("runtime", {})
+    runtime = provider.body.get("runtime", {})
     offer = Offer(
         provider_id=provider.id,
         benchmark=entry,

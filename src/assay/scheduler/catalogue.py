@@ -7,7 +7,7 @@ start with its name and what is wrong, rather than be passed over.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,48 +15,55 @@ from typing import Any
 import yaml
 
 from assay.model import offering, shapes
-from assay.model.errors import AssayError, CatalogueInvalid, DoesNotExist, NotFound
+from assay.model.errors import AssayError, CatalogueInvalid, DoesNotExist
+
+SYSTEM = "system"
+"""Owner of the catalogue's entries."""
+
+KINDS = {"provider": (offering.PROVIDER, "ProviderConfig"), "collection": (offering.COLLECTION, "CollectionConfig")}
+"""What a catalogue holds: the shape of each kind, and the name under which its failures are told."""
 
 
 @dataclass(frozen=True, eq=False)
-class Provider:
-    """A catalogue entry that offers benchmarks. `config` is normalised; `folder` is where relative paths start.
+class Entry:
+    """A provider or a collection. `body` is normalised, times are microseconds since 1970, `folder` is where relative
+    paths start.
 
-    Two are equal only if they are one object, so a provider is a cache key.
+    Two are equal only if they are one object, so an entry is a cache key.
     """
 
     id: str
-    config: dict[str, Any]
-    folder: Path
+    tenant: str
+    owner: str
     created_at: int
-    benchmarks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    updated_at: int
+    body: dict[str, Any]
+    folder: Path | None = None
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it is of the catalogue: everybody sees it, nobody changes it."""
+        return self.owner == SYSTEM
 
     @property
     def engine(self) -> str:
-        """The engine that carries its benchmarks out; `adapter` where nothing else is said."""
-        return str(self.config.get("runtime", {}).get("assay", {}).get("engine", "adapter"))
+        """The engine that carries a provider's benchmarks out; `adapter` where nothing else is said."""
+        return str(self.body.get("runtime", {}).get("assay", {}).get("engine", "adapter"))
 
     def benchmark(self, benchmark_id: str) -> dict[str, Any]:
-        """Return one of its benchmarks, or raise DoesNotExist."""
-        try:
-            return self.benchmarks[benchmark_id]
-        except KeyError:
-            raise DoesNotExist(kind="benchmark", id=benchmark_id) from None
+        """Return one of a provider's benchmarks. Raises DoesNotExist."""
+        for benchmark in self.body["benchmarks"]:
+            if benchmark["id"] == benchmark_id:
+                found: dict[str, Any] = benchmark
+                return found
+        raise DoesNotExist(kind="benchmark", id=benchmark_id)
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Everything that can be submitted, by id."""
+    """The system's entries: kind to id to entry, in the order of the ids."""
 
-    providers: dict[str, Provider]
-    collections: dict[str, dict[str, Any]]
-
-    def provider(self, provider_id: str) -> Provider:
-        """Return a provider, or raise NotFound."""
-        try:
-            return self.providers[provider_id]
-        except KeyError:
-            raise NotFound(kind="provider", id=provider_id) from None
+    entries: dict[str, dict[str, Entry]]
 
 
 def built_in() -> Path:
@@ -66,36 +73,30 @@ def built_in() -> Path:
 
 def load(folders: Iterable[Path]) -> Catalogue:
     """Read the built-in catalogue and those in `folders`. Raises CatalogueInvalid."""
-    catalogue = Catalogue({}, {})
+    entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
     for folder in (built_in(), *folders):
         if not folder.is_dir():
             raise CatalogueInvalid(path=folder, problem="the folder does not exist; check --catalog")
-        for path in sorted((folder / "providers").glob("*.yaml")):
-            _add(catalogue.providers, path, _provider(path))
-        for path in sorted((folder / "collections").glob("*.yaml")):
-            entry = _read(path)
-            collection = _normalise(offering.COLLECTION, "CollectionConfig", path, entry)
-            _add(catalogue.collections, path, {"id": entry["id"], **collection})
-    return catalogue
+        for kind, found in entries.items():
+            for path in sorted((folder / f"{kind}s").glob("*.yaml")):
+                entry = _entry(kind, path)
+                if entry.id in found:
+                    raise CatalogueInvalid(
+                        path=path, problem=f"the id '{entry.id}' is taken by another file; choose another"
+                    )
+                found[entry.id] = entry
+    return Catalogue({kind: dict(sorted(found.items())) for kind, found in entries.items()})
 
 
-def _add(entries: dict[str, Any], path: Path, entry: Any) -> None:
-    entry_id = entry["id"] if isinstance(entry, dict) else entry.id
-    if entry_id in entries:
-        raise CatalogueInvalid(path=path, problem=f"the id '{entry_id}' is taken by another file; choose another")
-    entries[entry_id] = entry
-
-
-def _provider(path: Path) -> Provider:
-    entry = _read(path)
-    config = _normalise(offering.PROVIDER, "ProviderConfig", path, entry)
-    benchmarks = {}
-    for benchmark in config["benchmarks"]:
-        if benchmark["id"] in benchmarks:
-            raise CatalogueInvalid(path=path, problem=f"the benchmark '{benchmark['id']}' is listed twice")
-        benchmarks[benchmark["id"]] = benchmark
-    created_at = int(path.stat().st_mtime) * 1_000_000
-    return Provider(str(entry["id"]), config, path.parent, created_at, benchmarks)
+def _entry(kind: str, path: Path) -> Entry:
+    given = _read(path)
+    shape, root = KINDS[kind]
+    body = _normalise(shape, root, path, given)
+    listed = [(benchmark.get("provider_id"), benchmark["id"]) for benchmark in body["benchmarks"]]
+    if kind == "provider" and len(set(listed)) < len(listed):
+        raise CatalogueInvalid(path=path, problem="a benchmark is listed twice")
+    at = int(path.stat().st_mtime) * 1_000_000
+    return Entry(given["id"], "", SYSTEM, at, at, body, path.parent)
 
 
 def _read(path: Path) -> dict[str, Any]:

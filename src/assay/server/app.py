@@ -1,7 +1,7 @@
 """The ASGI application: what surrounds every request.
 
-For each request: an id, the route, the caller's scope, the handler, errors as JSON, a count. Everything else belongs to the
-handlers.
+For each request: an id, the web page it comes from, the route, the caller's scope, the handler, errors as JSON, a count.
+Everything else belongs to the handlers.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import logging
 import time
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from assay.model.errors import AssayError, MethodNotAllowed, PlainNotFound
-from assay.server.respond import error_response
+from assay.model.errors import AssayError, MethodNotAllowed, OriginNotAllowed, PlainNotFound
+from assay.server import origins
+from assay.server.respond import error_response, no_content
 from assay.server.routes import Route, Table
 from assay.server.routes import Scope as Permission
 from assay.server.services import Services, require_worker
@@ -38,7 +40,7 @@ class App:
         if scope["type"] != "http":
             return
         began = time.perf_counter()
-        request_id = _request_id(scope)
+        request_id, origin = _identity(scope)
         metrics = self.services.metrics
         scope["assay.services"] = self.services
         scope["assay.table"] = self.table
@@ -47,26 +49,26 @@ class App:
         found = self.table.find(scope["path"])
         route: Route | None = None
         status = 500
-        id_header = (_ID_HEADER, request_id.encode("latin-1"))
+        added: list[tuple[bytes, bytes]] = [(_ID_HEADER, request_id.encode("latin-1"))]
+        ours = origin is None or origins.permitted(origin, request.headers.get("host", ""), self.services.settings.host)
+        if origin is not None and ours:
+            added += origins.headers(origin.encode("latin-1"))
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], id_header]
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         try:
-            if found is None:
-                raise PlainNotFound
-            methods, parameters = found
-            route = methods.get(scope["method"])
-            if route is None:
-                raise MethodNotAllowed(method=scope["method"], path=scope["path"])
-            scope["path_params"] = parameters
-            if route.scope is Permission.WORK:
-                require_worker(request)
-            response = await route.handler(request)
+            if scope["method"] == "OPTIONS":
+                response = no_content()
+            else:
+                route = _route(found, scope, None if ours else origin)
+                if route.scope is Permission.WORK:
+                    require_worker(request)
+                response = await route.handler(request)
         except AssayError as error:
             response = self._refused(error, scope, request_id)
         except Exception:
@@ -79,20 +81,38 @@ class App:
         if isinstance(error, PlainNotFound):
             cleaned = _cleaned(scope["path"])
             if cleaned != scope["path"]:
-                return RedirectResponse(cleaned, 307)
+                query = scope["query_string"].decode("latin-1")
+                return Response(status_code=307, headers={"Location": quote(cleaned) + (f"?{query}" if query else "")})
         if error.status >= 500:
             log.error("request %s: %s %s: %s", request_id, scope["method"], scope["path"], error.message)
         return error_response(error, request_id)
 
 
-def _request_id(scope: Scope) -> str:
-    """Return the caller's request id, if it sent a sane one, else a new one."""
+def _identity(scope: Scope) -> tuple[str, str | None]:
+    """Return the caller's request id (a new one, if it sent no sane one), and the origin of the page that it is."""
+    request_id, origin = "", None
     for name, value in scope["headers"]:
-        if name == _ID_HEADER and 0 < len(value) <= 128 and value.isascii():
+        if name == b"origin":
+            origin = value.decode("latin-1")
+        elif name == _ID_HEADER and 0 < len(value) <= 128 and value.isascii():
             text: str = value.decode("ascii")
             if text.isprintable():
-                return text
-    return str(uuid.uuid4())
+                request_id = text
+    return request_id or str(uuid.uuid4()), origin
+
+
+def _route(found: tuple[dict[str, Route], dict[str, Any]] | None, scope: Scope, stranger: str | None) -> Route:
+    """Return the route of a request and note the parameters of its path. `stranger`: a page that may change nothing."""
+    if found is None:
+        raise PlainNotFound
+    methods, parameters = found
+    route = methods.get(scope["method"])
+    if route is None:
+        raise MethodNotAllowed(method=scope["method"], path=scope["path"])
+    if stranger is not None and route.method not in origins.SAFE_METHODS:
+        raise OriginNotAllowed(origin=stranger)
+    scope["path_params"] = parameters
+    return route
 
 
 def _cleaned(path: str) -> str:

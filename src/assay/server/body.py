@@ -12,26 +12,38 @@ from assay.model.errors import BadRequest, BodyTooLarge, InvalidJson
 T = TypeVar("T")
 
 
+_PATIENCE = 4
+"""A body up to so many times the limit is read to its end before it is refused: many clients look for an answer only when
+they have sent everything."""
+
+
 async def read_bytes(request: Request, limit: int) -> bytes:
     """Return the body. Raises BodyTooLarge beyond `limit` bytes."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
+    if length.isdigit() and int(length) > limit * _PATIENCE:
         raise BodyTooLarge(limit=limit)
     body = bytearray()
+    size = 0
     try:
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise BodyTooLarge(limit=limit)
+            size += len(chunk)
+            if size > limit * _PATIENCE:
+                break
+            if size <= limit:
+                body += chunk
     except ClientDisconnect:
         raise BadRequest(error="the connection was closed before the body was complete") from None
+    if size > limit:
+        raise BodyTooLarge(limit=limit)
     return bytes(body)
 
 
-async def read_json(request: Request, limit: int) -> Any:
-    """Return the decoded JSON body. Raises InvalidJson, BodyTooLarge."""
+async def read_json(request: Request, limit: int, *, empty: Any = ...) -> Any:
+    """Return the decoded JSON body; `empty`, if given, for a body without any. Raises InvalidJson, BodyTooLarge."""
     body = await read_bytes(request, limit)
     if not body.strip():
+        if empty is not ...:
+            return empty
         raise InvalidJson(error="unexpected end of JSON input")
     try:
         return msgspec.json.decode(body)

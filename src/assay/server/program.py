@@ -13,8 +13,9 @@ from typing import Any
 from assay import listening
 from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
-from assay.model.errors import StoreUnusable
+from assay.model.errors import ExtraMissing, StoreUnusable
 from assay.scheduler import catalogue, recovery
+from assay.scheduler.offerings import Offerings
 from assay.server.app import App
 from assay.server.documents import Documents
 from assay.server.embedded import EmbeddedWorker
@@ -22,6 +23,7 @@ from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
 from assay.server.services import Services
 from assay.server.table import table
+from assay.store.base import Store
 from assay.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
@@ -42,11 +44,11 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
 async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any, worker: bool) -> None:
     url = listening.url_of(listener)
     prepare(settings)
-    store = SqliteStore(settings.data / "assay.db")
+    store = await open_store(settings)
     at = Services(
         settings=settings,
         store=store,
-        catalogue=entries,
+        offerings=Offerings(entries, store),
         documents=Documents(),
         logs=LogFiles(settings.data / "logs", settings.max_log_bytes),
         blobs=BlobStore(settings.data / "blobs"),
@@ -78,6 +80,17 @@ async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await store.close()
+
+
+async def open_store(settings: Settings) -> Store:
+    """Return the store that the settings ask for. Raises StoreUnusable, ExtraMissing."""
+    if not settings.database:
+        return SqliteStore(settings.data / "assay.db")
+    try:
+        from assay.store.postgres import PostgresStore
+    except ImportError as error:
+        raise ExtraMissing(feature="PostgreSQL", extra="pg") from error
+    return await PostgresStore.open(settings.database)
 
 
 def prepare(settings: Settings) -> None:

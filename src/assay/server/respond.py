@@ -15,7 +15,11 @@ _ESCAPES = str.maketrans({"&": "\\u0026", "<": "\\u003c", ">": "\\u003e"})
 
 def dump(value: Any) -> bytes:
     """Return compact JSON with `&`, `<` and `>` escaped, so that it may stand inside a page."""
-    encoded = _encode(value)
+    return escape(_encode(value))
+
+
+def escape(encoded: bytes) -> bytes:
+    """Return JSON text with `&`, `<` and `>` escaped; they occur in strings only."""
     if b"&" in encoded or b"<" in encoded or b">" in encoded:
         return encoded.decode().translate(_ESCAPES).encode()
     return encoded

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
 from assay.model.errors import Unauthorised
-from assay.scheduler.catalogue import Catalogue
+from assay.scheduler.offerings import Offerings
 from assay.server.documents import Documents
 from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
-from assay.store.sqlite import SqliteStore
+from assay.store.base import Store
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Services:
     """Everything a handler may use. One for each server process."""
 
     settings: Settings
-    store: SqliteStore
-    catalogue: Catalogue
+    store: Store
+    offerings: Offerings
     documents: Documents
     logs: LogFiles
     blobs: BlobStore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.model import submission
+from assay.model import offering, submission
 from assay.model.errors import (
     BadQueryValue,
     BodyTooLarge,
@@ -11,10 +11,14 @@ from assay.model.errors import (
     EngineMissing,
     IdempotencyMismatch,
     InvalidJson,
+    InvalidPatchOperation,
     JobIsTerminal,
     ModelUrlRequired,
     NotFound,
+    PatchNotAllowed,
     PreflightFailed,
+    QueryMismatch,
+    ReservedUser,
     StaleFence,
     StoreUnavailable,
     Unauthorised,
@@ -23,7 +27,8 @@ from assay.model.errors import (
     ValidationFailed,
 )
 from assay.server import docs, health
-from assay.server.evalhub import artifacts, events, jobs, logs, providers
+from assay.server.evalhub import artifacts, events, jobs, logs
+from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, Face
 from assay.server.routes import Query, Route, Scope, Table
 from assay.server.workers import leases, runs
 
@@ -40,11 +45,98 @@ _LOG_QUERY = (
     Query("timestamps", "boolean", "put the time before each line"),
     Query("since_seconds", "integer", "only lines of the last so many seconds"),
 )
+_KINDS_OF_PARAMETERS = {"limit": "integer", "offset": "integer", "benchmarks": "boolean"}
+_PURPOSES = {
+    "limit": "items on a page; 0 for all",
+    "offset": "items to pass over",
+    "benchmarks": "false leaves each provider's benchmarks out",
+    "scope": "system or tenant",
+    "sort_by": "name, created_at, updated_at, pinned_order or run_count; a leading - turns the order round",
+}
 _JOBS = "/api/v1/evaluations/jobs"
 _PROVIDERS = "/api/v1/evaluations/providers"
+_COLLECTIONS = "/api/v1/evaluations/collections"
 _BENCHMARK = _JOBS + "/{job_id}/benchmarks/{benchmark_index}"
 _WORKER = "/api/v1/workers/{worker}"
 _RUN = "/api/v1/runs/{run_id}"
+
+_SHAPES = {"provider": offering.PROVIDER, "collection": offering.COLLECTION}
+
+
+def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
+    """Return the routes of providers or of collections."""
+    kind, one = face.kind, path + f"/{{{face.kind}_id}}"
+    name, body, write = kind.capitalize(), _SHAPES[kind], Scope.WRITE
+    query = tuple(
+        Query(parameter, _KINDS_OF_PARAMETERS.get(parameter, "string"), _PURPOSES.get(parameter, "as for jobs"))
+        for parameter in face.parameters
+    )
+    change = (*_BODY, NotFound, face.read_only)
+    patch = (InvalidPatchOperation, PatchNotAllowed)
+    clone = Route(
+        f"clone{name}",
+        "POST",
+        one + "/clones",
+        face.clone,
+        f"Copy a {kind}; members of the body replace those of the copy.",
+        scope=write,
+        answers={201: _JSON},
+        errors=(*_BODY, NotFound, ReservedUser),
+    )
+    return (
+        Route(
+            f"list{name}s",
+            "GET",
+            path,
+            face.page,
+            f"List {kind}s: the catalogue's by id, then your own, newest first.",
+            query=query,
+            errors=(BadQueryValue, UnknownQuery, QueryMismatch),
+        ),
+        Route(
+            f"create{name}",
+            "POST",
+            path,
+            face.create,
+            f"Make a {kind} of your own.",
+            scope=write,
+            body=body,
+            answers={201: _JSON},
+            errors=(*_BODY, ReservedUser),
+        ),
+        Route(f"get{name}", "GET", one, face.get, f"Read a {kind}.", errors=(NotFound,)),
+        Route(
+            f"replace{name}",
+            "PUT",
+            one,
+            face.replace,
+            f"Replace a {kind} of your own.",
+            scope=write,
+            body=body,
+            errors=change,
+        ),
+        Route(
+            f"patch{name}",
+            "PATCH",
+            one,
+            face.patch,
+            f"Change parts of a {kind}: RFC 6902 operations, or a merge patch.",
+            scope=write,
+            errors=(*change, *patch),
+        ),
+        Route(
+            f"delete{name}",
+            "DELETE",
+            one,
+            face.delete,
+            f"Delete a {kind} of your own. Jobs keep what they took from it.",
+            scope=write,
+            answers={204: ""},
+            errors=(NotFound, face.read_only, StoreUnavailable),
+        ),
+        *((clone,) if kind == "collection" else ()),
+    )
+
 
 ROUTES = (
     Route(
@@ -99,17 +191,8 @@ ROUTES = (
         "getArtifact", "GET", _BENCHMARK + "/artifacts/{name}", artifacts.get, "Download an artifact of a benchmark.",
         answers={200: "application/octet-stream"}, errors=(NotFound,),
     ),
-    Route("getProvider", "GET", _PROVIDERS + "/{provider_id}", providers.get, "Read a provider.", errors=(NotFound,)),
-    Route(
-        "listProviders", "GET", _PROVIDERS, providers.page, "List providers, by id.",
-        query=(
-            *_PAGE,
-            Query("benchmarks", "boolean", "false leaves each provider's benchmarks out"),
-            Query("name", "string", "exact name"), Query("tags", "string", "as for jobs"),
-            Query("owner", "string", "exact owner"), Query("scope", "string", "system or tenant"),
-        ),
-        errors=(BadQueryValue, UnknownQuery),
-    ),
+    *_resource_routes(PROVIDERS, _PROVIDERS),
+    *_resource_routes(COLLECTIONS, _COLLECTIONS),
     Route("health", "GET", "/api/v1/health", health.health, "Say whether the server works.",
           scope=Scope.OPEN, tag="service", answers={200: _JSON, 503: _JSON}),
     Route("metrics", "GET", "/metrics", health.metrics, "Scrape metrics, in Prometheus' text format.",

@@ -45,6 +45,7 @@ class CreateJob:
             name=job.name,
             now=self.now,
             n_pending=len(job.runs),
+            collection=job.collection,
             threshold=job.threshold,
         )
         yield run("insert_job_spec", job_id=job.id, spec=job.spec)
@@ -97,7 +98,7 @@ class CancelJob:
         if state in TERMINAL_JOBS:
             raise JobIsTerminal(id=self.job_id, wanted="cancelled", state=state.value)
         yield from life.recount(self.job_id, [], self.now, cancel=True)
-        for row in (yield run("runs_of_job", job_id=self.job_id)):
+        for row in (yield run("runs_to_cancel", job_id=self.job_id)):
             one = run_of(row)
             if one.state in TERMINAL_RUNS:
                 continue

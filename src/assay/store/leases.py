@@ -73,6 +73,9 @@ class TakeRuns:
             yield run("take_run", id=row["id"], fence=row["fence"], worker=self.worker, expires=self.now + self.lease)
             number, fence = row["attempts"] + 1, row["fence"] + 1
             yield run("insert_attempt", run_id=row["id"], number=number, fence=fence, worker=self.worker, now=self.now)
+            if number > 1:  # users see that it is tried again
+                yield run("touch_job", id=row["job_id"], now=self.now)
+                yield Signal(job_topic(row["job_id"]))
             yield from life.record(
                 row["job_id"], row["id"], self.now, "run.leased", {"attempt": number, "worker": self.worker}
             )
@@ -108,23 +111,24 @@ class RenewLeases:
             if one is None or one.fence != holding.fence:
                 stop.append(holding.run_id)
                 continue
-            report = report_of(one)
+            before = report = report_of(one)
             if holding.phase and one.state in HELD:
                 report = msgspec.structs.replace(report, phase=holding.phase)
+            done, total = holding.done or one.done, holding.total or one.total
             yield run(
                 "renew_lease",
                 id=one.id,
                 fence=one.fence,
                 worker=self.worker,
                 expires=self.now + self.lease,
-                done=holding.done or one.done,
-                total=holding.total or one.total,
+                done=done,
+                total=total,
                 report=encode(report),
             )
             if one.state not in HELD:
                 if one.verdict is not Verdict.ADAPTER or self.now - (one.finished_at or 0) > LINGER:
                     stop.append(one.id)
-            elif (holding.done, holding.total) != (one.done, one.total):
+            elif (done, total, report) != (one.done, one.total, before):
                 touched.add(one.job_id)
         yield run("see_worker", name=self.worker, now=self.now)
         for job_id in sorted(touched):

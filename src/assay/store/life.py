@@ -118,7 +118,7 @@ def revise(before: Run, report: Report, now: int, grace_until: int | None = None
 
 def recount(job_id: str, changes: Iterable[tuple[Status, Status]], now: int, cancel: bool = False) -> Steps[JobState]:
     """Bring a job's counters and its derived state up to date after runs went from one status to another."""
-    (row,) = yield run("job", id=job_id)
+    (row,) = yield run("job_to_change", id=job_id)
     counts = {status: row[f"n_{status}"] for status in Status}
     for before, after in changes:
         counts[before] -= 1
@@ -178,11 +178,22 @@ def lose(before: Run, now: int, code: str, message: str, delay: int = 0) -> Step
     )
     if before.state in TERMINAL_RUNS:
         yield run("let_go", id=before.id, fence=before.fence)
-    elif before.attempts < before.max_attempts:
-        yield from move(before, Cause.LOSE, RunState.QUEUED, now, delay=delay, data={"code": code})
     else:
-        ended = Message(f"{message} No attempt is left ({before.attempts} were made).", code, "server")
-        yield from give_up(before, now, ended)
+        yield from requeue_or_give_up(before, now, code, message, delay)
+
+
+def requeue_or_give_up(before: Run, now: int, code: str, message: str, delay: int = 0) -> Steps[None]:
+    """Give a run back to the queue for `code`, or give it up with `message` where no attempt is left."""
+    if before.attempts < before.max_attempts:
+        yield from requeue(before, now, code, delay)
+    else:
+        made = "1 was made" if before.attempts == 1 else f"{before.attempts} were made"
+        yield from give_up(before, now, Message(f"{message} No attempt is left ({made}).", code, "server"))
+
+
+def requeue(before: Run, now: int, code: str, delay: int) -> Steps[None]:
+    """Give a run back to the queue, to be leased again after `delay` microseconds."""
+    yield from move(before, Cause.LOSE, RunState.QUEUED, now, delay=delay, data={"code": code})
 
 
 def give_up(before: Run, now: int, message: Message) -> Steps[None]:

@@ -34,6 +34,8 @@ class JobFilter:
     matches: dict[str, Match] = field(default_factory=dict)
 
 
+_ALL = 1 << 62
+
 _BY_SELECTIVITY = ("name", "tag", "experiment", "owner", "state")
 
 
@@ -47,8 +49,8 @@ class PageVersions:
 
     def steps(self) -> Steps[tuple[list[tuple[str, int]], int]]:
         query = _compose(self.where)
-        window = self.limit + self.offset if self.limit else -1
-        page = {**query.parameters, "window": window, "limit": self.limit or -1, "offset": self.offset}
+        window = self.limit + self.offset if self.limit else _ALL
+        page = {**query.parameters, "window": window, "limit": self.limit or _ALL, "offset": self.offset}
         rows = yield Statement("page", page, query.page)
         if not self.where.matches:
             (count,) = yield run("count_jobs", tenant=self.where.tenant)
@@ -111,10 +113,10 @@ def _compose(where: JobFilter) -> _Composed:
         branches.append(restricted.replace(":lead", f":lead_{i}"))
     if not leads:
         del parameters["lead_0"]
-    ordered = [f"SELECT * FROM ({one} ORDER BY id DESC LIMIT :window)" for one in branches]
+    ordered = [f"SELECT id FROM ({one} ORDER BY id DESC LIMIT :window) b" for one in branches]
     ids = f"{' UNION '.join(ordered)} ORDER BY id DESC LIMIT :limit OFFSET :offset"
     page = sql["page"].replace(":ids", ids)
-    count = f"SELECT count(*) AS n FROM ({' UNION '.join(branches)})"
+    count = f"SELECT count(*) AS n FROM ({' UNION '.join(branches)}) b"
     return _Composed(page, count, parameters)
 
 

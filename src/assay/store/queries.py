@@ -148,6 +148,16 @@ class OpenRuns:
 
 
 @dataclass(frozen=True)
+class JobsOfCollections:
+    """How many jobs of a tenant ran each collection."""
+
+    tenant: str
+
+    def steps(self) -> Steps[dict[str, int]]:
+        return {row["collection"]: row["n"] for row in (yield run("count_jobs_of_collections", tenant=self.tenant))}
+
+
+@dataclass(frozen=True)
 class JobsByState:
     """How many jobs there are in each state, over all tenants."""
 

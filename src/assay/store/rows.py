@@ -41,7 +41,7 @@ def run_of(row: Row) -> Run:
         done=row["done"],
         total=row["total"],
         report=row["report"],
-        result=row["result"],
+        result=row["result"] or b"",
     )
 
 

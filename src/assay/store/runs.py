@@ -30,7 +30,7 @@ _context = msgspec.json.Decoder(Context)
 
 def _fenced(run_id: str, fence: int) -> Steps[Run]:
     """Return the run if `fence` is that of its present lease, else raise StaleFence."""
-    rows = yield run("run", id=run_id)
+    rows = yield run("run_to_change", id=run_id)
     if not rows or rows[0]["fence"] != fence or rows[0]["worker"] is None:
         raise StaleFence(run=run_id, fence=fence)
     return run_of(rows[0])
@@ -102,7 +102,9 @@ class EndRun:
             yield from self._completed(one)
         elif ending.outcome == "exited":
             yield from self._exited(one)
-        elif ending.temporary or ending.outcome == "released":
+        elif ending.outcome == "released":
+            yield from self._given_back(one)
+        elif ending.temporary:
             yield from self._again(one)
         else:
             yield from self._failed(one)
@@ -141,11 +143,13 @@ class EndRun:
 
     def _again(self, one: Run) -> Steps[None]:
         if one.attempts < one.max_attempts:
-            yield from life.move(
-                one, Cause.LOSE, RunState.QUEUED, self.now, delay=self.delay, data={"code": self.ending.code}
-            )
+            yield from life.requeue(one, self.now, self.ending.code, self.delay)
         else:
             yield from self._failed(one)
+
+    def _given_back(self, one: Run) -> Steps[None]:
+        text = f"The worker '{one.worker}' gave the run back."
+        yield from life.requeue_or_give_up(one, self.now, "released", text, self.delay)
 
     def _exited(self, one: Run) -> Steps[None]:
         """Free the slot, and leave the run running until its grace is over or somebody reports."""

@@ -1,16 +1,28 @@
-"""Loads the named statements of `sql/*.sql`. A block starts with `-- name: NAME` and runs to the next one."""
+"""Loads the named statements of `sql/*.sql`, in the words of a dialect. A block starts with `-- name: NAME`.
+
+The dialects share every statement. Where they have different words for one thing the file has a placeholder in braces, and
+`DIALECTS` says what each puts there.
+"""
 
 from __future__ import annotations
 
 import re
 from functools import cache
 from importlib import resources
+from typing import Final
 
 _HEADER = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
+DIALECTS: Final[dict[str, dict[str, str]]] = {
+    # SQLite has one writer, so its rows need no locks.
+    "sqlite": {"{for_update}": "", "{for_update_of_run}": "", "{skip_locked}": ""},
+    # Several servers may look for work at once: a run that one of them has in its hands is passed over.
+    "postgres": {"{for_update}": "FOR UPDATE", "{for_update_of_run}": "FOR UPDATE OF r", "{skip_locked}": "SKIP LOCKED"},
+}
+
 
 @cache
-def statements() -> dict[str, str]:
+def statements(dialect: str = "sqlite") -> dict[str, str]:
     """Return every named statement of every topic, by name."""
     found: dict[str, str] = {}
     for file in sorted(resources.files(__package__).joinpath("sql").iterdir(), key=lambda entry: entry.name):
@@ -20,5 +32,7 @@ def statements() -> dict[str, str]:
         for name, sql in zip(parts[1::2], parts[2::2], strict=True):
             if name in found:
                 raise ValueError(f"{file.name} defines {name} a second time")
+            for placeholder, words in DIALECTS[dialect].items():
+                sql = sql.replace(placeholder, words)
             found[name] = sql.strip().rstrip(";")
     return found

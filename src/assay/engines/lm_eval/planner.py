@@ -97,7 +97,7 @@ class LmEvalPlanner:
             if not folder.is_absolute():
                 raise PreflightFailed(field="parameters.include_path", problem="give the folder's absolute path")
         elif listed:
-            folder = (offer.folder / listed).resolve()
+            folder = (offer.folder / listed).resolve() if offer.folder else Path(listed)
         else:
             return None
         if not folder.is_dir():

@@ -34,7 +34,7 @@ async def create(request: Request) -> Response:
     who = caller(request)
     key = request.headers.get("idempotency-key", "")
     job_id = await admission.submit(
-        at.store, at.catalogue, at.settings, body, tenant=who.tenant, owner=who.user, idempotency_key=key
+        at.store, at.offerings, at.settings, body, tenant=who.tenant, owner=who.user, idempotency_key=key
     )
     job, runs = await _job(at, job_id)
     return json_bytes(job_document(job, runs, created=True), 202)

@@ -12,9 +12,9 @@ import msgspec
 
 from assay.model.records import Job, Run
 from assay.model.states import HELD, TERMINAL_STATUSES, JobState, Status
-from assay.scheduler.catalogue import Provider
+from assay.scheduler.catalogue import Entry
 from assay.scheduler.identifiers import rfc3339
-from assay.server.respond import dump
+from assay.server.respond import dump, escape
 from assay.store.jobs import CANCELLED
 from assay.store.rows import report_of, result_of
 
@@ -44,7 +44,7 @@ def job_document(job: Job, runs: list[Run], *, created: bool = False) -> bytes:
     if rows:
         results["benchmarks"] = rows
     head = dump({"resource": resource, "status": status, "results": results})
-    return head[:-1] + b"," + job.spec[1:] + b"\n"
+    return head[:-1] + b"," + escape(job.spec)[1:] + b"\n"
 
 
 def _message(job: Job, runs: list[Run]) -> tuple[str, str]:
@@ -110,9 +110,14 @@ def _result_row(run: Run) -> dict[str, Any]:
     return row
 
 
-def provider_document(provider: Provider, *, benchmarks: bool = True) -> bytes:
-    """Return the JSON of a system provider, without a final newline."""
-    at = rfc3339(provider.created_at)
-    resource = {"id": provider.id, "created_at": at, "updated_at": at, "owner": "system"}
-    config = provider.config if benchmarks else {**provider.config, "benchmarks": []}
-    return dump({"resource": resource, **config})
+def entry_document(entry: Entry, *, benchmarks: bool = True, run_count: int = 0) -> bytes:
+    """Return the JSON of a provider or collection, without a final newline."""
+    resource = {"id": entry.id}
+    if entry.tenant:
+        resource["tenant"] = entry.tenant
+    resource |= {"created_at": rfc3339(entry.created_at), "updated_at": rfc3339(entry.updated_at)}
+    if entry.owner:
+        resource["owner"] = entry.owner
+    body = entry.body if benchmarks else {**entry.body, "benchmarks": []}
+    status = {"status": {"run_count": run_count} if run_count else {}} if run_count or "derived_from" in body else {}
+    return dump({"resource": resource, **body, **status})

@@ -1,6 +1,6 @@
 -- name: insert_job
-INSERT INTO jobs (id, kind, tenant, owner, name, state, created_at, updated_at, n_pending, threshold)
-VALUES (:id, :kind, :tenant, :owner, :name, 'pending', :now, :now, :n_pending, :threshold)
+INSERT INTO jobs (id, kind, tenant, owner, name, state, created_at, updated_at, n_pending, threshold, collection)
+VALUES (:id, :kind, :tenant, :owner, :name, 'pending', :now, :now, :n_pending, :threshold, :collection)
 
 -- name: insert_job_spec
 INSERT INTO job_specs (job_id, spec) VALUES (:job_id, :spec)
@@ -19,6 +19,11 @@ SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_a
        n_pending, n_running, n_completed, n_failed, n_cancelled
 FROM jobs WHERE id = :id
 
+-- name: job_to_change
+SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, test,
+       n_pending, n_running, n_completed, n_failed, n_cancelled
+FROM jobs WHERE id = :id {for_update}
+
 -- name: job_version
 SELECT tenant, version, state FROM jobs WHERE id = :id
 
@@ -32,7 +37,7 @@ UPDATE jobs SET state = :state, cancelled = :cancelled, updated_at = :now, versi
 WHERE id = :id
 
 -- name: touch_job
-UPDATE jobs SET updated_at = max(updated_at, :now), version = version + 1 WHERE id = :id
+UPDATE jobs SET updated_at = CASE WHEN updated_at > :now THEN updated_at ELSE :now END, version = version + 1 WHERE id = :id
 
 -- name: delete_job
 DELETE FROM jobs WHERE id = :id
@@ -43,13 +48,16 @@ FROM jobs j JOIN job_specs s ON s.job_id = j.id
 WHERE j.id IN (SELECT value FROM json_each(:ids))
 
 -- name: runs_of_jobs
-SELECT r.*, coalesce(x.result, x'') AS result
+SELECT r.*, x.result
 FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.job_id IN (SELECT value FROM json_each(:ids))
 ORDER BY r.job_id, r.idx
 
 -- name: count_jobs
 SELECT coalesce(sum(n), 0) AS n FROM job_counts WHERE tenant = :tenant
+
+-- name: count_jobs_of_collections
+SELECT collection, count(*) AS n FROM jobs WHERE tenant = :tenant AND collection <> '' GROUP BY collection
 
 -- name: count_jobs_by_state
 SELECT state, sum(n) AS n FROM job_counts GROUP BY state

@@ -14,16 +14,16 @@ ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, slots = exc
 UPDATE workers SET seen_at = :now WHERE name = :name
 
 -- name: held_by_worker
-SELECT r.*, coalesce(x.result, x'') AS result FROM runs r LEFT JOIN results x ON x.run_id = r.id
-WHERE r.worker = :worker
+SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+WHERE r.worker = :worker ORDER BY r.id {for_update_of_run}
 
 -- name: lapsed_leases
-SELECT r.*, coalesce(x.result, x'') AS result FROM runs r LEFT JOIN results x ON x.run_id = r.id
-WHERE r.lease_expires_at <= :now ORDER BY r.lease_expires_at LIMIT 500
+SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+WHERE r.lease_expires_at <= :now ORDER BY r.lease_expires_at LIMIT 500 {for_update_of_run} {skip_locked}
 
 -- name: lapsed_graces
-SELECT r.*, coalesce(x.result, x'') AS result FROM runs r LEFT JOIN results x ON x.run_id = r.id
-WHERE r.grace_until <= :now ORDER BY r.grace_until LIMIT 500
+SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+WHERE r.grace_until <= :now ORDER BY r.grace_until LIMIT 500 {for_update_of_run} {skip_locked}
 
 -- name: due
 SELECT (SELECT min(lease_expires_at) FROM runs WHERE lease_expires_at IS NOT NULL) AS lease,
@@ -34,7 +34,7 @@ SELECT r.id, r.job_id, r.idx, r.attempts, r.fence, r.status, r.report, p.plan, p
 FROM runs r JOIN plans p ON p.run_id = r.id
 WHERE r.state = 'queued' AND r.available_at <= :now
   AND r.engine IN (SELECT value FROM json_each(:engines))
-ORDER BY r.priority DESC, r.id LIMIT :free
+ORDER BY r.priority DESC, r.id LIMIT :free {for_update_of_run} {skip_locked}
 
 -- name: next_ready
 SELECT min(available_at) AS at FROM runs WHERE state = 'queued' AND engine IN (SELECT value FROM json_each(:engines))

@@ -39,4 +39,4 @@ j.owner IN (SELECT value FROM json_each(:values))
 j.experiment_id IN (SELECT value FROM json_each(:values))
 
 -- name: only_tag
-EXISTS (SELECT 1 FROM job_tags o, json_each(:values) v WHERE o.tenant = j.tenant AND o.tag = v.value AND o.job_id = j.id)
+EXISTS (SELECT 1 FROM job_tags o WHERE o.tenant = j.tenant AND o.job_id = j.id AND o.tag IN (SELECT value FROM json_each(:values)))

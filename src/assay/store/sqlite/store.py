@@ -102,8 +102,13 @@ class SqliteStore:
             self._idle.put(connection)
 
     def _ask(self, connection: sqlite3.Connection, query: Operation[T]) -> T:
+        """Answer a query from one snapshot, however many statements it takes."""
         try:
-            return drive(connection, query, [])
+            connection.execute("BEGIN")
+            try:
+                return drive(connection, query, [])
+            finally:
+                connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
 

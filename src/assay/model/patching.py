@@ -1,0 +1,170 @@
+"""PATCH bodies: RFC 6902 operations within a white-list, and RFC 7386 merge patches as the same operations."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from assay.model.errors import InvalidJson, InvalidPatchOperation, PatchNotAllowed
+
+OPERATIONS: Final = ("replace", "add", "remove")
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Which operations a path permits; `below` extends that to everything under it."""
+
+    operations: frozenset[str]
+    below: bool = False
+
+
+Rules = Mapping[str, Allowed]
+_ALL: Final = frozenset(OPERATIONS)
+_REPLACE: Final = frozenset({"replace"})
+
+PROVIDER_RULES: Final[Rules] = {
+    "/name": Allowed(_REPLACE),
+    "/title": Allowed(_ALL),
+    "/description": Allowed(_ALL),
+    "/tags": Allowed(_ALL, below=True),
+    "/custom": Allowed(_ALL, below=True),
+    "/agent": Allowed(_ALL, below=True),
+    "/runtime": Allowed(_REPLACE, below=True),
+    "/benchmarks": Allowed(_REPLACE, below=True),
+}
+COLLECTION_RULES: Final[Rules] = {
+    "/name": Allowed(_REPLACE),
+    "/category": Allowed(_REPLACE),
+    "/description": Allowed(_ALL),
+    "/pass_criteria": Allowed(_ALL),
+    "/tags": Allowed(_ALL, below=True),
+    "/custom": Allowed(_ALL, below=True),
+    "/benchmarks": Allowed(_REPLACE, below=True),
+    "/pinned_order": Allowed(frozenset({"replace", "add"})),
+    **{
+        f"/{name}": Allowed(_ALL, below=True)
+        for name in ("domains", "tasks", "modalities", "industries", "evaluation_targets")
+    },
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One checked operation."""
+
+    op: str
+    path: str
+    value: Any = None
+
+
+def read(body: Any, rules: Rules) -> list[Operation]:
+    """Return the operations of a body: an array of RFC 6902 operations, or an object as an RFC 7386 merge patch.
+
+    Raises InvalidJson, InvalidPatchOperation, PatchNotAllowed; all operations are checked before any is applied.
+    """
+    if body is None:
+        return []
+    if isinstance(body, dict):
+        body = [
+            {"op": "remove" if value is None else "add", "path": f"/{_escape(name)}", "value": value, "merge": True}
+            for name, value in body.items()
+        ]
+    if not isinstance(body, list):
+        raise InvalidJson(error="a patch is an array of operations, or an object whose members replace the resource's")
+    return [_operation(entry, rules) for entry in body]
+
+
+def _operation(entry: Any, rules: Rules) -> Operation:
+    if not isinstance(entry, dict):
+        raise InvalidJson(error="each patch operation is an object with op, path and value")
+    op, path = entry.get("op") or "", entry.get("path")
+    if op not in OPERATIONS:
+        raise InvalidPatchOperation(op=op)
+    if not isinstance(path, str) or not path:
+        raise InvalidJson(error="Invalid patch path")
+    allowed = _allowed(path, rules)
+    # A merge patch says what a member shall be; whether that replaces or adds is no concern of its author.
+    wanted = {"replace", "add"} if entry.get("merge") and op == "add" else {op}
+    if not wanted & allowed:
+        raise PatchNotAllowed(op=op, path=path)
+    return Operation(op, path, entry.get("value"))
+
+
+def _allowed(path: str, rules: Rules) -> frozenset[str]:
+    for known, allowed in rules.items():
+        if path == known or (allowed.below and path.startswith(known + "/")):
+            return allowed.operations
+    return frozenset()
+
+
+def apply(document: dict[str, Any], operations: list[Operation]) -> dict[str, Any]:
+    """Return a changed copy of `document`. Raises InvalidJson for an operation that does not apply."""
+    changed: dict[str, Any] = copy.deepcopy(document)
+    for operation in operations:
+        parent, key = _parent(changed, operation)
+        _change(parent, key, operation)
+    return changed
+
+
+def _parent(document: Any, operation: Operation) -> tuple[Any, str]:
+    *steps, last = (_unescape(step) for step in operation.path.removeprefix("/").split("/"))
+    here = document
+    for step in steps:
+        try:
+            here = here[int(step)] if isinstance(here, list) else here[step]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise _inapplicable(operation, f'doc is missing path: "{operation.path}": missing value') from None
+    return here, last
+
+
+def _change(parent: Any, key: str, operation: Operation) -> None:
+    apply_to: Callable[[Any, str, Operation], None]
+    if isinstance(parent, dict):
+        apply_to = _change_member
+    elif isinstance(parent, list):
+        apply_to = _change_item
+    else:
+        raise _inapplicable(operation, f'doc is missing path: "{operation.path}": missing value')
+    apply_to(parent, key, operation)
+
+
+def _change_member(parent: dict[str, Any], key: str, operation: Operation) -> None:
+    if operation.op != "remove":
+        parent[key] = operation.value
+    elif key in parent:
+        del parent[key]
+    else:
+        problem = f"Unable to remove nonexistent key: {key}: missing value"
+        raise InvalidJson(error=f"error in remove for path: '{operation.path}': {problem}")
+
+
+def _change_item(parent: list[Any], key: str, operation: Operation) -> None:
+    if key == "-" and operation.op == "add":
+        parent.append(operation.value)
+        return
+    index = int(key) if key.isascii() and key.isdigit() else -1
+    if not 0 <= index < len(parent) + (operation.op == "add"):
+        if operation.op == "replace":
+            raise _inapplicable(operation, f"doc is missing key: {operation.path}: missing value")
+        problem = f"Unable to access invalid index: {key}: invalid index referenced"
+        raise InvalidJson(error=f"error in {operation.op} for path: '{operation.path}': {problem}")
+    if operation.op == "add":
+        parent.insert(index, operation.value)
+    elif operation.op == "replace":
+        parent[index] = operation.value
+    else:
+        del parent[index]
+
+
+def _inapplicable(operation: Operation, problem: str) -> InvalidJson:
+    return InvalidJson(error=f"{operation.op} operation does not apply: {problem}")
+
+
+def _escape(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _unescape(step: str) -> str:
+    return step.replace("~1", "/").replace("~0", "~")

@@ -1,0 +1,62 @@
+"""What a tenant can submit: the catalogue's entries, which everybody sees, and those that the tenant made itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assay.model import collections
+from assay.model.errors import AssayError
+from assay.scheduler.catalogue import Catalogue, Entry
+from assay.store.base import Store
+from assay.store.resources import Resource, ResourceById, ResourcesOfTenant
+
+
+def of_resource(resource: Resource) -> Entry:
+    """Return an entry that a tenant made."""
+    return Entry(resource.id, resource.tenant, resource.owner, resource.created_at, resource.updated_at, resource.body)
+
+
+class Offerings:
+    """Looks entries up, the catalogue's first. `kind` is `provider` or `collection`."""
+
+    def __init__(self, catalogue: Catalogue, store: Store) -> None:
+        self._catalogue, self._store = catalogue, store
+
+    async def entry(self, kind: str, entry_id: str, tenant: str) -> Entry:
+        """Return an entry that `tenant` may see. Raises NotFound."""
+        found = self._catalogue.entries[kind].get(entry_id)
+        if found is None:
+            found = of_resource(await self._store.lookup(ResourceById(kind, entry_id, tenant)))
+        return found
+
+    async def entries(self, kind: str, tenant: str) -> list[Entry]:
+        """Return every entry that `tenant` may see: the catalogue's by id, then its own, newest first."""
+        own = await self._store.scan(ResourcesOfTenant(kind, tenant))
+        return [*self._catalogue.entries[kind].values(), *map(of_resource, own)]
+
+    async def benchmarks(self, body: dict[str, Any], tenant: str) -> tuple[Entry | None, list[dict[str, Any]]]:
+        """Return the collection that a submission names, if it does, and the benchmarks that it comes to.
+
+        Raises NotFound, DoesNotExist and EmptyCollection.
+        """
+        wanted = body.get("collection")
+        if not wanted:
+            return None, body["benchmarks"]
+        collection = await self.entry("collection", wanted["id"], tenant)
+        return collection, collections.resolve(collection.id, collection.body, wanted.get("benchmarks", []))
+
+    async def enriched(self, body: dict[str, Any], tenant: str) -> dict[str, Any]:
+        """Return a collection's body with what its providers know: each benchmark's URL, and lists that it left empty."""
+        known, benchmarks = [], []
+        for listed in body.get("benchmarks", []):
+            benchmark = {name: value for name, value in listed.items() if name != "url"}
+            try:
+                entry = (await self.entry("provider", listed["provider_id"], tenant)).benchmark(listed["id"])
+            except AssayError:  # a collection may name what is not there yet
+                entry = {}
+            known.append(entry)
+            if entry.get("url"):
+                benchmark["url"] = entry["url"]
+            benchmarks.append(benchmark)
+        filled = {name: values for name, values in collections.taxonomy(known).items() if not body.get(name)}
+        return {**body, "benchmarks": benchmarks, **filled}

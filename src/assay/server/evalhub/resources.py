@@ -1,0 +1,226 @@
+"""Providers and collections: one set of operations for both kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from assay.model import patching, shapes
+from assay.model.errors import (
+    AssayError,
+    QueryMismatch,
+    QueryValueNotAllowed,
+    ReadOnlyCollection,
+    ReadOnlyProvider,
+    ReservedUser,
+    ValidationFailed,
+)
+from assay.scheduler.catalogue import KINDS, SYSTEM, Entry
+from assay.scheduler.identifiers import new_id, now
+from assay.scheduler.offerings import of_resource
+from assay.server.body import read_json
+from assay.server.evalhub.jobs import page_head
+from assay.server.evalhub.queries import Parameters, list_match, scalar_match
+from assay.server.evalhub.rendering import entry_document
+from assay.server.respond import json_bytes, no_content
+from assay.server.services import Services, caller, services
+from assay.store.pages import Match
+from assay.store.queries import JobsOfCollections
+from assay.store.resources import ChangeResource, CreateResource, DeleteResource, Resource
+
+_COMMON = ("limit", "offset")
+_LISTS = ("domains", "tasks", "modalities", "industries", "evaluation_targets")
+_SORTS = ("name", "created_at", "updated_at", "pinned_order", "run_count")
+_OWNED = ("derived_from", "pinned_order")
+"""Members of a collection that the server sets and a body cannot."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """What differs between the two kinds."""
+
+    kind: str
+    read_only: type[AssayError]
+    rules: patching.Rules
+    parameters: Sequence[str]
+
+    def read(self, body: Any) -> dict[str, Any]:
+        """Return a normalised body. Raises InvalidJson, ValidationFailed."""
+        shape, root = KINDS[self.kind]
+        return shapes.read(shape, root, body)
+
+    # The handlers of the route table.
+
+    async def create(self, request: Request) -> Response:
+        """Store a new resource of the caller's tenant."""
+        at = services(request)
+        body = self.read(await read_json(request, at.settings.max_body_bytes))
+        return await self._store(request, at, await self._filled(request, at, body))
+
+    async def page(self, request: Request) -> Response:
+        """Answer with a page: the catalogue's entries by id, then the tenant's, newest first."""
+        at, parameters, tenant = services(request), Parameters(request), caller(request).tenant
+        limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
+        benchmarks = parameters.flag("benchmarks", default=True)
+        wanted = _Filter(parameters)
+        parameters.only_known(self.parameters)
+        found = [entry for entry in await at.offerings.entries(self.kind, tenant) if wanted.matches(entry)]
+        counts = await at.store.scan(JobsOfCollections(tenant)) if self.kind == "collection" else {}
+        if wanted.sort_by:
+            found = _sorted(found, wanted.sort_by, counts)
+        shown = found[offset : offset + limit] if limit else found[offset:]
+        items = b",".join(_document(entry, benchmarks, counts.get(entry.id, 0)) for entry in shown)
+        head = page_head(parameters.links(limit, offset, len(found)), limit, len(found))
+        return json_bytes(head + items + b"]}\n")
+
+    async def get(self, request: Request) -> Response:
+        """Answer with one resource."""
+        at = services(request)
+        return await self._answer(request, at, await self._entry(request, at))
+
+    async def replace(self, request: Request) -> Response:
+        """Replace a resource of the caller's tenant."""
+        at = services(request)
+        body = self.read(await read_json(request, at.settings.max_body_bytes))
+        self._writable(await self._entry(request, at))
+        filled = await self._filled(request, at, body)
+
+        def change(before: Resource) -> dict[str, Any]:
+            return {name: before.body[name] for name in _OWNED if name in before.body} | filled
+
+        return await self._change(request, at, change)
+
+    async def patch(self, request: Request) -> Response:
+        """Change parts of a resource of the caller's tenant, by RFC 6902 operations or an RFC 7386 merge patch."""
+        at = services(request)
+        operations = patching.read(await read_json(request, at.settings.max_body_bytes), self.rules)
+        self._writable(await self._entry(request, at))
+
+        def change(before: Resource) -> dict[str, Any]:
+            patched = patching.apply(before.body, operations)
+            owned = {name: patched[name] for name in _OWNED if patched.get(name)}
+            order = owned.get("pinned_order", 0)
+            if not isinstance(order, int) or isinstance(order, bool) or order < 0:
+                raise ValidationFailed(error="pinned_order must be 0 or positive")
+            return owned | self.read(patched)
+
+        return await self._change(request, at, change)
+
+    async def delete(self, request: Request) -> Response:
+        """Delete a resource of the caller's tenant. Jobs that used it keep what they took from it."""
+        at = services(request)
+        entry = await self._entry(request, at)
+        if entry.is_system:
+            raise self.read_only(id=entry.id)
+        await at.store.apply(DeleteResource(self.kind, entry.id, entry.tenant))
+        return no_content()
+
+    async def clone(self, request: Request) -> Response:
+        """Make a collection of one's own from another; members of the body replace those of the copy."""
+        at = services(request)
+        source = await self._entry(request, at)
+        given = await read_json(request, at.settings.max_body_bytes, empty={})
+        copied = {name: value for name, value in source.body.items() if name not in ("curation_order", *_OWNED)}
+        changes = {name: value for name, value in (given or {}).items() if value not in ("", None, [], {})}
+        body = self.read(copied | changes) if isinstance(given, dict) or given is None else self.read(given)
+        filled = await self._filled(request, at, body)
+        return await self._store(request, at, {"derived_from": source.id, **filled})
+
+    # What they share.
+
+    async def _entry(self, request: Request, at: Services) -> Entry:
+        return await at.offerings.entry(self.kind, request.path_params[f"{self.kind}_id"], caller(request).tenant)
+
+    def _writable(self, entry: Entry) -> None:
+        if entry.is_system or entry.body.get("curation_order"):
+            raise self.read_only(id=entry.id)
+
+    async def _filled(self, request: Request, at: Services, body: dict[str, Any]) -> dict[str, Any]:
+        return body if self.kind == "provider" else await at.offerings.enriched(body, caller(request).tenant)
+
+    async def _store(self, request: Request, at: Services, body: dict[str, Any]) -> Response:
+        who = caller(request)
+        if who.user == SYSTEM:
+            raise ReservedUser(user=who.user)
+        made = await at.store.apply(CreateResource(self.kind, new_id(), who.tenant, who.user, body, now()))
+        return await self._answer(request, at, of_resource(made), 201)
+
+    async def _change(self, request: Request, at: Services, change: Any) -> Response:
+        resource_id, tenant = request.path_params[f"{self.kind}_id"], caller(request).tenant
+        changed = await at.store.apply(ChangeResource(self.kind, resource_id, tenant, change, now()))
+        return await self._answer(request, at, of_resource(changed))
+
+    async def _answer(self, request: Request, at: Services, entry: Entry, status: int = 200) -> Response:
+        counts = await at.store.scan(JobsOfCollections(caller(request).tenant)) if self.kind == "collection" else {}
+        return json_bytes(_document(entry, True, counts.get(entry.id, 0)) + b"\n", status)
+
+
+class _Filter:
+    """The filters of a list request."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        owner, scope = parameters.text("owner"), parameters.text("scope")
+        if scope and owner:
+            raise QueryMismatch(names="owner,scope")
+        if scope not in ("", "system", "tenant"):
+            raise QueryValueNotAllowed(name="scope", values="system|tenant")
+        self._scope = scope
+        self._scalars = {name: scalar_match(value) for name in ("name", "category") if (value := parameters.text(name))}
+        self._owner = scalar_match(owner) if owner else None
+        self._lists = {name: list_match(value) for name in ("tags", *_LISTS) if (value := parameters.text(name))}
+        self.sort_by = parameters.text("sort_by")
+        if self.sort_by and self.sort_by.removeprefix("-") not in _SORTS:
+            raise QueryValueNotAllowed(name="sort_by", values="|".join(_SORTS))
+
+    def matches(self, entry: Entry) -> bool:
+        """Say whether an entry is wanted."""
+        return (
+            self._scope in ("", "system" if entry.is_system else "tenant")
+            and (self._owner is None or _matches(self._owner, {entry.owner}))
+            and all(_matches(match, {entry.body.get(name, "")}) for name, match in self._scalars.items())
+            and all(_matches(match, set(entry.body.get(name, []))) for name, match in self._lists.items())
+        )
+
+
+def _matches(match: Match, values: set[str]) -> bool:
+    return (
+        (not match.any_of or not values.isdisjoint(match.any_of))
+        and values.issuperset(match.all_of)
+        and values.isdisjoint(match.none_of)
+    )
+
+
+def _sorted(entries: list[Entry], sort_by: str, counts: dict[str, int]) -> list[Entry]:
+    """Return the entries in the order of a member; a leading `-` turns it round."""
+    name = sort_by.removeprefix("-")
+
+    def key(entry: Entry) -> Any:
+        if name in ("created_at", "updated_at"):
+            return getattr(entry, name)
+        return counts.get(entry.id, 0) if name == "run_count" else entry.body.get(name, "" if name == "name" else 0)
+
+    return sorted(entries, key=key, reverse=sort_by.startswith("-"))
+
+
+@lru_cache(maxsize=1024)
+def _document(entry: Entry, benchmarks: bool, run_count: int) -> bytes:
+    return entry_document(entry, benchmarks=benchmarks, run_count=run_count)
+
+
+PROVIDERS = Face(
+    "provider",
+    ReadOnlyProvider,
+    patching.PROVIDER_RULES,
+    (*_COMMON, "benchmarks", "name", "tags", "owner", "scope"),
+)
+COLLECTIONS = Face(
+    "collection",
+    ReadOnlyCollection,
+    patching.COLLECTION_RULES,
+    (*_COMMON, "name", "category", "tags", "owner", "scope", *_LISTS, "sort_by"),
+)

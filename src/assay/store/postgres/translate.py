@@ -1,0 +1,33 @@
+"""SQL of the shared files in PostgreSQL's words: numbered parameters, and its own way to unfold a JSON list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+_PARAMETER = re.compile(r"(?<!:):([a-z_]\w*)")
+_UNFOLD = re.compile(r"json_each\((:\w+)\)")
+_INDEX_HINT = re.compile(r" INDEXED BY \w+")
+
+
+@lru_cache(maxsize=1024)
+def translate(sql: str) -> tuple[str, tuple[str, ...]]:
+    """Return the statement with `$1…` for its named parameters, and their names in that order."""
+    sql = _UNFOLD.sub(r"jsonb_array_elements_text(CAST(\1 AS jsonb)) AS listed(value)", sql)
+    sql = _INDEX_HINT.sub("", sql).replace("CROSS JOIN", "JOIN")
+    names: list[str] = []
+
+    def number(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in names:
+            names.append(name)
+        return f"${names.index(name) + 1}"
+
+    return _PARAMETER.sub(number, sql), tuple(names)
+
+
+def arguments(names: tuple[str, ...], parameters: Mapping[str, Any]) -> list[Any]:
+    """Return the values of the numbered parameters."""
+    return [parameters[name] for name in names]

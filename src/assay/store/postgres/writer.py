@@ -1,0 +1,171 @@
+"""Writes with group commit, as SQLite's writer does: what arrived during the last commit is one transaction.
+
+Two servers may want the same rows in another order. PostgreSQL then ends one transaction, whose operations are repeated
+one by one; their steps are generators made anew each time, so nothing of the first try is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import asyncpg
+
+from assay.model.errors import AssayError, StoreUnavailable
+from assay.store.base import Operation
+from assay.store.postgres.drive import drive
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "assay"
+_GROUP = 256
+_TRIES = 5
+_PAYLOAD = 7000
+_GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError, asyncpg.CannotConnectNowError)
+_CONFLICT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+class _Call(NamedTuple):
+    operations: Sequence[Operation[Any]]
+    answer: asyncio.Future[list[Any]]
+
+
+class Writer:
+    """Takes operations and commits them in groups, over connections of `pool`."""
+
+    def __init__(self, pool: asyncpg.Pool[Any], announce: Callable[[set[str]], None]) -> None:
+        self._pool = pool
+        self._announce = announce
+        self._urgent: deque[_Call] = deque()
+        self._normal: deque[_Call] = deque()
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self._task = asyncio.create_task(self._work())
+
+    def submit(self, operations: Sequence[Operation[Any]], urgent: bool) -> asyncio.Future[list[Any]]:
+        """Queue operations; the future gets a result or an AssayError for each, after the commit."""
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        if self._closing:
+            answer.set_exception(StoreUnavailable(error="the server is stopping", remedy="wait for it to start again"))
+            return answer
+        (self._urgent if urgent else self._normal).append(_Call(operations, answer))
+        self._arrived.set()
+        return answer
+
+    async def close(self) -> None:
+        """Write what has been submitted."""
+        self._closing = True
+        self._arrived.set()
+        await self._task
+
+    async def _work(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while group := self._take():
+                for call, answer in zip(group, await self._commit(group), strict=True):
+                    if not call.answer.done():
+                        call.answer.set_result(answer)
+            if self._closing and not (self._urgent or self._normal):
+                return
+
+    def _take(self) -> list[_Call]:
+        group: list[_Call] = []
+        for calls in (self._urgent, self._normal):
+            while calls and len(group) < _GROUP:
+                group.append(calls.popleft())
+        return group
+
+    async def _commit(self, group: list[_Call]) -> list[list[Any]]:
+        """Commit a group; return one list of results for each call."""
+        operations = [operation for call in group for operation in call.operations]
+        try:
+            results = await self._together(operations)
+        except _CONFLICT:
+            results = [await self._alone(operation) for operation in operations]
+        remaining = iter(results)
+        return [[next(remaining) for _ in call.operations] for call in group]
+
+    async def _alone(self, operation: Operation[Any]) -> Any:
+        for attempt in range(_TRIES):
+            try:
+                return (await self._together([operation]))[0]
+            except _CONFLICT:
+                await asyncio.sleep(0.01 * 2**attempt)
+        return StoreUnavailable(error="other servers hold the same rows", remedy="wait a moment")
+
+    async def _together(self, operations: list[Operation[Any]]) -> list[Any]:
+        """Run operations in one transaction. Raises _CONFLICT errors, with nothing written."""
+        topics: set[str] = set()
+        try:
+            async with self._pool.acquire() as connection:
+                transaction = connection.transaction()
+                await transaction.start()
+                try:
+                    alone = len(operations) == 1
+                    results = [await self._run(connection, operation, topics, alone) for operation in operations]
+                    if alone and isinstance(results[0], AssayError):
+                        await transaction.rollback()
+                        return results
+                    await _notify(connection, topics)
+                    await transaction.commit()
+                except BaseException:
+                    with contextlib.suppress(*_GONE, asyncpg.PostgresError):
+                        await transaction.rollback()
+                    raise
+        except _GONE as error:
+            return self._refused(operations, "it does not answer", "check that PostgreSQL runs", error)
+        except asyncpg.InsufficientResourcesError as error:
+            return self._refused(operations, "it is out of space or memory", "free space on its machine", error)
+        except _CONFLICT:
+            raise
+        except asyncpg.PostgresError as error:
+            return self._refused(operations, "it refused the transaction", "see the server's log", error)
+        if topics:
+            self._announce(topics)
+        return results
+
+    async def _run(self, connection: Any, operation: Operation[Any], topics: set[str], alone: bool) -> Any:
+        """Run one operation, inside a savepoint where it is not alone; return its result or the error that undid it."""
+        signalled: list[str] = []
+        savepoint = None if alone else connection.transaction()
+        if savepoint:
+            await savepoint.start()
+        try:
+            result = await drive(connection, operation, signalled)
+        except AssayError as refusal:
+            if savepoint:
+                await savepoint.rollback()
+            return refusal
+        except asyncpg.IntegrityConstraintViolationError:
+            log.exception("%s broke a rule of the schema", type(operation).__name__)
+            if savepoint:
+                await savepoint.rollback()
+            return AssayError(error=f"{type(operation).__name__} could not be written")
+        if savepoint:
+            await savepoint.commit()
+        topics.update(signalled)
+        return result
+
+    def _refused(self, operations: list[Operation[Any]], error: str, remedy: str, cause: Exception) -> list[Any]:
+        log.error("a group of %d operations was not written: %s", len(operations), type(cause).__name__)
+        return [StoreUnavailable(error=error, remedy=remedy)] * len(operations)
+
+
+async def _notify(connection: Any, topics: set[str]) -> None:
+    """Tell the other servers, in messages that fit PostgreSQL's limit."""
+    parcel: list[str] = []
+    size = 0
+    for topic in sorted(topics):
+        if size + len(topic) > _PAYLOAD:
+            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, json.dumps(parcel))
+            parcel, size = [], 0
+        parcel.append(topic)
+        size += len(topic) + 4
+    if parcel:
+        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, json.dumps(parcel))
