@@ -46,6 +46,8 @@ class FakeServer:
         self.deleted: list[str] = []
         self.queries: list[dict[str, list[str]]] = []
         self.headers: list[dict[str, str]] = []
+        self.models = ["tiny"]
+        self.models_status = 200
         self.log = b"first\nsecond"
         self.broken = 0
         """Answer so many of the next requests with 503."""
@@ -145,7 +147,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.fake.headers.append({name.lower(): value for name, value in self.headers.items()})
         if self.fake.broken:
             self.fake.broken -= 1
-            return self._error(503, "store_unavailable", "The database did not take the change.")
+            self._error(503, "store_unavailable", "The database did not take the change.")
+            return
+        if parts.path == "/v1/models":
+            self._json(self.fake.models_status, {"data": [{"id": name} for name in self.fake.models]})
+            return
         path = [unquote(part) for part in parts.path.removeprefix("/api/v1/evaluations/").split("/")]
         match self.command, path:
             case "POST", ["jobs"]:
@@ -169,7 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
         for benchmark in body["benchmarks"]:
             provider = benchmark["provider_id"]
             if provider not in ("practice", "lm_eval"):
-                return self._error(404, "resource_not_found", f"The provider resource '{provider}' was not found.")
+                self._error(404, "resource_not_found", f"The provider resource '{provider}' was not found.")
+                return
         self._json(202, self.fake.submit(body))
 
     def _list(self, query: dict[str, list[str]]) -> None:
@@ -188,7 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
                     fake.deleted.append(job_id)
                 elif fake.jobs[job_id]["status"]["state"] == "completed":
                     text = f"The job {job_id} can not be cancelled because it is 'completed'."
-                    return self._error(409, "job_can_not_be_updated", text)
+                    self._error(409, "job_can_not_be_updated", text)
+                    return
                 else:
                     fake.cancelled.append(job_id)
                 self._json(204, None)
@@ -203,7 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _document(self, job_id: str) -> None:
         tag = self.headers.get("If-None-Match")
         if tag == f'"{self.fake.versions[job_id]}"' and not self.fake.wait(job_id):
-            return self._bytes(304, b"", "")
+            self._bytes(304, b"", "")
+            return
         self._json(200, self.fake.jobs[job_id], {"ETag": f'"{self.fake.versions[job_id]}"'})
 
     def _error(self, status: int, code: str, message: str) -> None:
@@ -220,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_DELETE = _serve  # noqa: N815
+    do_GET = do_POST = do_DELETE = _serve
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass

@@ -4,24 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from client.scripted import Reply, Scripted, scripted
 
 from .conftest import Cli
 from .fake_server import FakeServer, failed, finished, running
 
 MODEL = ("--model-url", "http://model.example/v1", "--model-name", "m", "--no-check")
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Scripted]:
-    """A model's endpoint that lists one model."""
-    with scripted(Reply(body={"data": [{"id": "tiny"}]})) as server:
-        yield server
 
 
 def test_a_passing_evaluation_shows_its_results_and_ends_with_0(cli: Cli, server: FakeServer) -> None:
@@ -163,24 +153,23 @@ def test_a_model_that_nobody_serves_is_refused_before_anything_is_submitted(
     assert "assay practice-model" in shown.err
 
 
-def test_the_only_model_of_an_endpoint_needs_no_name(cli: Cli, server: FakeServer, endpoint: Scripted) -> None:
-    cli("eval", "practice/arithmetic", "--model-url", f"{endpoint.url}/v1", "--no-follow")
+def test_the_only_model_of_an_endpoint_needs_no_name(cli: Cli, server: FakeServer) -> None:
+    cli("eval", "practice/arithmetic", "--model-url", f"{server.url}/v1", "--no-follow")
     assert server.submitted[0]["model"]["name"] == "tiny"
-    assert endpoint.asked[0].path == "/v1/models"
 
 
 def test_among_several_models_the_user_chooses(cli: Cli, server: FakeServer) -> None:
-    with scripted(Reply(body={"data": [{"id": "a"}, {"id": "b"}]})) as endpoint:
-        shown = cli("eval", "practice/arithmetic", "--model-url", endpoint.url)
+    server.models = ["a", "b"]
+    shown = cli("eval", "practice/arithmetic", "--model-url", f"{server.url}/v1")
     assert (shown.code, server.submitted) == (2, [])
     assert "has: a, b" in shown.err
 
 
 def test_an_endpoint_that_wants_a_key_is_a_warning(cli: Cli, server: FakeServer) -> None:
-    with scripted(Reply(401)) as endpoint:
-        shown = cli("eval", "practice/arithmetic", "--model-url", endpoint.url, "--model-name", "m", "--no-follow")
-    assert shown.code == 0
-    assert "--secret" in shown.err
+    server.models_status = 401
+    where = ("--model-url", f"{server.url}/v1", "--model-name", "m", "--no-follow")
+    assert "--secret" in cli("eval", "practice/arithmetic", *where).err
+    assert cli("eval", "practice/arithmetic", *where, "--secret", "name").err == ""
 
 
 def test_following_survives_a_server_that_is_away_for_a_moment(cli: Cli, server: FakeServer) -> None:

@@ -100,6 +100,7 @@ def test_bars_follow_the_job() -> None:
         bars.update(job(finished()))
         assert first.finished
         assert second.finished
+        assert (second.completed, second.total) == (50, 50)
     assert "a remark" in screen.getvalue()
 
 

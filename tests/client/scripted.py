@@ -86,7 +86,7 @@ def scripted(*replies: Reply) -> Iterator[Scripted]:
             self.rfile.readline()
             return whole
 
-        do_GET = do_POST = do_DELETE = do_PUT = _answer  # noqa: N815
+        do_GET = do_POST = do_DELETE = do_PUT = _answer
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass

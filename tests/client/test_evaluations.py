@@ -25,9 +25,7 @@ def test_submitting_sends_an_idempotency_key_that_is_new_each_time() -> None:
 
 
 def test_waiting_asks_for_a_version_other_than_the_one_seen() -> None:
-    with scripted(
-        Reply(200, job("a"), {"ETag": '"1"'}), Reply(304), Reply(200, job("a"), {"ETag": '"2"'})
-    ) as server:
+    with scripted(Reply(200, job("a"), {"ETag": '"1"'}), Reply(304), Reply(200, job("a"), {"ETag": '"2"'})) as server:
         evaluations = Evaluations(Http(server.url))
         seen = evaluations.look("a")
         assert evaluations.wait_for_change("a", seen.etag, 3) is None

@@ -1,0 +1,183 @@
+"""Assay's API against the peer's (eval-hub-server), both on SQLite files, same load, same run.
+
+    python -m benchmarks.api [--quick] [--rounds 3] [--seconds 5] [--jobs 10000] [--only tags] [--json FILE]
+
+For each case the two servers take turns; the figures are medians over the rounds. CPU is the server's own, user and system,
+divided by the requests it answered; on a busy machine it is the steadier figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import seed
+from benchmarks.load import Ask, Load, one_after_another, under_load
+from benchmarks.peer import peer
+from benchmarks.seed import JOBS
+from benchmarks.servers import Server, assay
+from benchmarks.table import figure, markdown
+
+PROVIDERS = "/api/v1/evaluations/providers"
+_MANY = 50
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two servers with what was put into it."""
+
+    server: Server
+    ids: list[str]
+    open_job: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of request. `once`: fresh requests for each round, sent one after another, rather than in turn for a time."""
+
+    name: str
+    requests: Callable[[Side], list[Ask]]
+    connections: int
+    once: bool = False
+
+
+def _jobs(side: Side) -> list[Ask]:
+    ids = side.ids.copy()
+    random.Random(1).shuffle(ids)
+    return [Ask("GET", f"{JOBS}/{job_id}") for job_id in ids]
+
+
+def _running(side: Side) -> list[Ask]:
+    return [Ask("POST", f"{JOBS}/{side.open_job}/events", seed.event(n, "running")) for n in range(_MANY)]
+
+
+def _completed(side: Side) -> list[Ask]:
+    ids = asyncio.run(seed.open_jobs(side.server, 4, _MANY))
+    return [Ask("POST", f"{JOBS}/{one}/events", seed.event(n, "completed", n)) for one in ids for n in range(_MANY)]
+
+
+def _get(path: str) -> Callable[[Side], list[Ask]]:
+    return lambda side: [Ask("GET", path)]
+
+
+CASES = (
+    Case("GET health", _get("/api/v1/health"), 16),
+    Case("GET health", _get("/api/v1/health"), 1),
+    Case("GET job by id", _jobs, 16),
+    Case("list, limit=50", _get(f"{JOBS}?limit=50"), 16),
+    Case("list, limit=50, offset=9000", _get(f"{JOBS}?limit=50&offset=9000"), 16),
+    Case("list, tags=t3", _get(f"{JOBS}?limit=50&tags=t3"), 16),
+    Case("list, status=completed", _get(f"{JOBS}?limit=50&status=completed"), 16),
+    Case("list, name=job-77", _get(f"{JOBS}?name=job-77"), 1),
+    Case("list, name=job-77", _get(f"{JOBS}?name=job-77"), 16),
+    Case("list providers", _get(PROVIDERS), 16),
+    Case("POST running event, 50 benchmarks", _running, 1),
+    Case("POST running event, 50 benchmarks", _running, 16),
+    Case("POST completed events, 50 in turn", _completed, 1, once=True),
+    Case("POST job", lambda side: [Ask("POST", JOBS, seed.submission(1, seed.IDLE))], 4),
+)
+
+
+def measure(case: Case, sides: tuple[Side, Side], rounds: int, seconds: float) -> tuple[Load, Load]:
+    """Return the medians of the peer and of us, who take turns."""
+    found: tuple[list[Load], list[Load]] = ([], [])
+    for _ in range(rounds):
+        for side, loads in zip(sides, found, strict=True):
+            requests = case.requests(side)
+            loads.append(
+                one_after_another(side.server, requests)
+                if case.once
+                else under_load(side.server, requests, case.connections, seconds)
+            )
+    return _median(found[0]), _median(found[1])
+
+
+def _median(loads: list[Load]) -> Load:
+    columns = zip(*(asdict(load).values() for load in loads), strict=True)
+    requests, *others = (statistics.median(column) for column in columns)
+    return Load(round(requests), *others)
+
+
+def _row(case: Case, theirs: Load, ours: Load) -> list[str]:
+    return [
+        case.name,
+        str(case.connections),
+        figure(theirs.per_second),
+        figure(ours.per_second),
+        f"{figure(ours.per_second / theirs.per_second)}x",
+        f"{theirs.cpu_ms:.3f}",
+        f"{ours.cpu_ms:.3f}",
+        f"{figure(theirs.cpu_ms / ours.cpu_ms)}x" if ours.cpu_ms else "-",
+        f"{figure(theirs.p99_ms)}",
+        f"{figure(ours.p99_ms)}",
+    ]
+
+
+HEAD = (
+    "case", "connections", "peer req/s", "ours req/s", "ratio", "peer CPU ms/req", "ours CPU ms/req", "CPU ratio",
+    "peer p99 ms", "ours p99 ms",
+)  # fmt: skip
+
+
+def prepare(server: Server, jobs: int) -> Side:
+    """Put finished jobs and one open job of many benchmarks into a server."""
+    began = time.perf_counter()
+    ids = asyncio.run(seed.finished_jobs(server, jobs))
+    print(f"{server.name}: {jobs:,} finished jobs in {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    return Side(server, ids, asyncio.run(seed.open_jobs(server, 1, _MANY))[0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The API against eval-hub-server.")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long each case runs in a round")
+    parser.add_argument("--jobs", type=int, default=10_000, help="finished jobs in each server")
+    parser.add_argument("--only", default="", help="only cases whose name contains this")
+    parser.add_argument("--quick", action="store_true", help="1,000 jobs, one round of 2 s: to try it out")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds, options.jobs = 1, 2.0, 1000
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-bench-")))
+        (folder / "peer").mkdir()
+        seed.write_catalogue(folder / "catalogue")
+        theirs = peer(folder / "peer", folder / "catalogue")
+        stack.callback(theirs.stop)
+        ours = assay(folder, "--no-worker", "--catalog", str(folder / "catalogue"))
+        stack.callback(ours.stop)
+        memory = {server.name: [server.memory_mib()] for server in (theirs, ours)}
+        sides = (prepare(theirs, options.jobs), prepare(ours, options.jobs))
+        rows, figures = [], []
+        for case in CASES:
+            if options.only not in case.name:
+                continue
+            found = measure(case, sides, options.rounds, options.seconds)
+            rows.append(_row(case, *found))
+            print(f"  {' | '.join(rows[-1])}", file=sys.stderr)
+            figures.append({"case": case.name, "connections": case.connections} | dict(zip(("peer", "ours"), map(asdict, found), strict=True)))  # noqa: E501
+        for server in (theirs, ours):
+            memory[server.name] += [server.memory_mib(), server.memory_mib("VmHWM")]
+    print(f"{options.jobs:,} finished jobs in each; medians of {options.rounds} rounds of {options.seconds:g} s\n")
+    print(markdown(HEAD, rows))
+    print()
+    print(markdown(("server", "start ms", "memory MiB: idle", "after load", "highest"), [
+        [server.name, f"{server.start_ms:.0f}", *(f"{mib:.0f}" for mib in memory[server.name])] for server in (theirs, ours)
+    ]))  # fmt: skip
+    if options.json:
+        options.json.write_text(json.dumps({"cases": figures, "memory_mib": memory}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

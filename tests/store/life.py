@@ -1,0 +1,210 @@
+"""Drives a store in the words of the domain, with a clock that only the test turns, and looks behind its counters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assay.model.ids import uuid7
+from assay.model.plan import Context, Model, Plan
+from assay.model.protocol import Ending, Heartbeat, Holding, Lease, Registration
+from assay.model.records import Attempt, Event, Job, NewJob, NewRun, Run
+from assay.model.results import Report, Result
+from assay.model.scores import Criteria
+from assay.model.states import Status
+from assay.store.base import Row, Statement, Steps, Store
+from assay.store.jobs import CancelJob, CreateJob, DeleteJob
+from assay.store.leases import LapseGraces, LapseLeases, RegisterWorker, RenewLeases, TakeRuns
+from assay.store.queries import AttemptsOfRun, EventsOfJob, JobWithRuns
+from assay.store.runs import EndRun, ReportRun, StartRun
+
+START = 1_790_000_000_000_000
+SECOND = 1_000_000
+LEASE = 30 * SECOND
+GRACE = 10 * SECOND
+DELAY = 2 * SECOND
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question in SQL, for what no query of the store answers."""
+
+    sql: str
+
+    def steps(self) -> Steps[list[dict[str, Any]]]:
+        rows: list[Row] = yield Statement("ask", {}, self.sql)
+        return [dict(row) for row in rows]
+
+
+class Identifiers:
+    """UUIDv7 texts in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def __call__(self) -> str:
+        self._made += 1
+        return uuid7(self._made, bytes(10))
+
+
+def new_job(
+    new_id: Identifiers,
+    runs: int = 1,
+    *,
+    name: str = "j",
+    tenant: str = "",
+    owner: str = "",
+    tags: Sequence[str] = (),
+    engines: Sequence[str] = (),
+    criteria: Sequence[Criteria] = (),
+    priority: int = 0,
+    max_attempts: int = 3,
+    key: str = "",
+    spec: bytes = b'{"name":"j"}',
+    threshold: float | None = None,
+) -> NewJob:
+    """A submission of `runs` benchmarks b0, b1, … of provider p."""
+    job_id = new_id()
+    made = []
+    for index in range(runs):
+        engine = engines[index] if index < len(engines) else "adapter"
+        plan = Plan(kind="evaluation", provider_id="p", benchmark_id=f"b{index}", engine=engine, model=Model("m"))
+        context = Context(criteria=criteria[index] if index < len(criteria) else Criteria())
+        made.append(NewRun(id=new_id(), plan=plan, context=context, digest=plan.digest()))
+    return NewJob(
+        id=job_id,
+        kind="evaluation",
+        tenant=tenant,
+        owner=owner,
+        name=name,
+        tags=list(tags),
+        spec=spec,
+        runs=made,
+        threshold=threshold,
+        priority=priority,
+        max_attempts=max_attempts,
+        idempotency_key=key,
+    )
+
+
+class Life:
+    """A store, a clock, and everything that users, workers and adapters do."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.now = START
+        self.new_id = Identifiers()
+
+    def later(self, microseconds: int = SECOND) -> int:
+        self.now += microseconds
+        return self.now
+
+    @property
+    def at(self) -> str:
+        return f"at {self.now}"
+
+    async def submit(self, runs: int = 1, **more: Any) -> NewJob:
+        job = new_job(self.new_id, runs, **more)
+        await self.store.apply(CreateJob(job, self.now))
+        return job
+
+    async def register(self, name: str = "w", incarnation: str = "1", engines: Sequence[str] = ("adapter",)) -> None:
+        versions = dict.fromkeys(engines, "1")
+        registration = Registration(name=name, incarnation=incarnation, slots=4, engines=versions)
+        await self.store.apply(RegisterWorker(registration, self.now))
+
+    async def take(self, free: int = 1, name: str = "w", incarnation: str = "1") -> list[Lease]:
+        return await self.store.apply(TakeRuns(name, incarnation, free, self.now, LEASE))
+
+    async def beat(self, *holding: Holding, name: str = "w", incarnation: str = "1") -> list[str]:
+        beat = Heartbeat(incarnation, list(holding))
+        return await self.store.apply(RenewLeases(name, beat, self.now, LEASE), urgent=True)
+
+    async def start(self, lease: Lease) -> None:
+        await self.store.apply(StartRun(lease.run_id, lease.fence, self.now, self.at))
+
+    async def end(self, lease: Lease, outcome: str = "completed", **more: Any) -> None:
+        ending = Ending(fence=lease.fence, outcome=outcome, **more)
+        await self.store.apply(EndRun(lease.run_id, ending, self.now, self.at, GRACE, DELAY))
+
+    async def report(
+        self,
+        job: NewJob,
+        status: Status,
+        index: int = 0,
+        *,
+        report: Report | None = None,
+        result: Result | None = None,
+        fence: int | None = None,
+        tenant: str | None = None,
+        benchmark: str = "",
+    ) -> None:
+        operation = ReportRun(
+            job_id=job.id,
+            tenant=tenant,
+            provider_id="p",
+            benchmark_id=benchmark or f"b{index}",
+            index=index,
+            status=status,
+            report=report or Report(),
+            result=result,
+            now=self.now,
+            at=self.at,
+            grace=GRACE,
+            fence=fence,
+        )
+        await self.store.apply(operation)
+
+    async def cancel(self, job: NewJob, tenant: str | None = None) -> None:
+        await self.store.apply(CancelJob(job.id, tenant, self.now))
+
+    async def delete(self, job: NewJob, tenant: str | None = None) -> list[str]:
+        return await self.store.apply(DeleteJob(job.id, tenant))
+
+    async def lapse_leases(self) -> int:
+        return await self.store.apply(LapseLeases(self.now))
+
+    async def lapse_graces(self) -> int:
+        return await self.store.apply(LapseGraces(self.now))
+
+    async def job(self, job: NewJob) -> Job:
+        found = await self.store.lookup(JobWithRuns(job.id))
+        assert found is not None
+        return found[0]
+
+    async def runs(self, job: NewJob) -> list[Run]:
+        found = await self.store.lookup(JobWithRuns(job.id))
+        assert found is not None
+        return found[1]
+
+    async def run(self, job: NewJob, index: int = 0) -> Run:
+        return (await self.runs(job))[index]
+
+    async def attempts(self, job: NewJob, index: int = 0) -> list[Attempt]:
+        return await self.store.lookup(AttemptsOfRun(job.runs[index].id))
+
+    async def events(self, job: NewJob) -> list[Event]:
+        return await self.store.lookup(EventsOfJob(job.id))
+
+    async def ask(self, sql: str) -> list[dict[str, Any]]:
+        return await self.store.scan(Ask(sql))
+
+    async def check_counters(self) -> None:
+        """The counters of jobs and of tenants are what counting the rows gives."""
+        rows = await self.ask("SELECT job_id, status, count(*) AS n FROM runs GROUP BY job_id, status")
+        counted = {(row["job_id"], row["status"]): row["n"] for row in rows}
+        columns = ", ".join(f"n_{status}" for status in Status)
+        jobs = await self.ask(f"SELECT id, tenant, state, {columns} FROM jobs")
+        for job in jobs:
+            for status in Status:
+                assert job[f"n_{status}"] == counted.get((job["id"], status.value), 0), (job, status)
+        rows = await self.ask("SELECT tenant, state, n FROM job_counts WHERE n <> 0")
+        by_state = Counter((job["tenant"], job["state"]) for job in jobs)
+        assert {(row["tenant"], row["state"]): row["n"] for row in rows} == by_state
+
+
+def holding(lease: Lease, done: int = 0, total: int = 0, phase: str = "") -> Holding:
+    """What a heartbeat says of a lease."""
+    return Holding(lease.run_id, lease.fence, done, total, phase)
