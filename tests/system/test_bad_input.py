@@ -84,6 +84,21 @@ def test_a_folder_of_ones_own_tasks_runs(deploy: Callable[..., Deployment], mode
     assert document["results"]["benchmarks"][0]["metrics"]["n"] == 5
 
 
+def test_a_file_that_changes_after_submit_is_noticed(
+    deploy: Callable[..., Deployment], model_url: str, tmp_path: Path
+) -> None:
+    deployment = deploy("--slots", "1")
+    tasks = _tasks(tmp_path / "tasks", [json.dumps({"question": f"{n} + 1 =", "answer": str(n + 1)}) for n in range(5)])
+    with practice_model("--latency-ms", "300") as slow:
+        first = deployment.submit([{"provider_id": "practice", "id": "arithmetic"}], slow)
+        second = deployment.submit([_custom(tasks)], model_url)
+        (tasks / "data.jsonl").write_text('{"question": "x", "answer": "y"}\n')
+        row = deployment.ended(second)["status"]["benchmarks"][0]
+        deployment.ended(first)
+    assert row["error_message"]["message_code"] == "dataset_changed"
+    assert str(tasks / "data.jsonl") in row["error_message"]["message"]
+
+
 def test_an_unreachable_model_fails_the_run_with_its_address(deploy: Callable[..., Deployment]) -> None:
     deployment = deploy()
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -250,3 +250,9 @@ class ReservedUser(BadRequest):
     """The user '{user}' is reserved for the catalogue. Send another X-User."""
 
     code = "reserved_user"
+
+
+class NothingToRerun(BadRequest):
+    """The job {id} has no failed or cancelled benchmark. Send {{"benchmarks": "all"}} to run all of them again."""
+
+    code = "nothing_to_rerun"

@@ -56,6 +56,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     spec: bytes
     """JSON object of what was posted, normalised."""
+    collection: str
+    """Id of the collection that it runs; empty for none."""
+    model: str
+    threshold: float | None
     test: bytes
     """JSON of `scores.JobTest`; empty where there is none."""
 
@@ -81,6 +85,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     spec: bytes
     runs: list[NewRun]
     collection: str = ""
+    model: str = ""
     threshold: float | None = None
     priority: int = 0
     max_attempts: int = 3

@@ -204,6 +204,8 @@ class Member:
     zero: bool = False
     always: bool = False
     missing: str = "required"
+    default: str = ""
+    """What an absent or empty text becomes."""
     label: str = ""
     """How the member shows in the path of a failure, where that differs from its name."""
 
@@ -227,6 +229,8 @@ class Object:
         for member in self.members:
             inner = f"{path}.{member.label or member.name}" if path else member.label or member.name
             item = given.get(member.name)
+            if member.default and item in (None, ""):
+                item = member.default
             if item is None:
                 if member.required:
                     failures.append(Failure(inner, _name(inner), member.missing))

@@ -150,7 +150,7 @@ TEST_DATA: Final = Object(
     (_one_source,),
 )
 
-QUEUE: Final = Object((Member("kind", Text(one_of=("kueue",))), Member("name", NAME, required=True)))
+QUEUE: Final = Object((Member("kind", Text(one_of=("kueue",)), default="kueue"), Member("name", NAME, required=True)))
 _QUANTITY: Final = Object((Member("request", TEXT), Member("limit", TEXT)))
 
 

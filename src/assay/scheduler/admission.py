@@ -84,6 +84,7 @@ async def submit(
         runs=runs,
         threshold=threshold,
         collection=collection.id if collection else "",
+        model=body["model"]["name"],
         priority=body.get("priority", 0),
         idempotency_key=idempotency_key,
     )

@@ -15,6 +15,7 @@ from assay.model.errors import (
     JobIsTerminal,
     ModelUrlRequired,
     NotFound,
+    NothingToRerun,
     PatchNotAllowed,
     PreflightFailed,
     QueryMismatch,
@@ -26,8 +27,9 @@ from assay.model.errors import (
     UnknownWorker,
     ValidationFailed,
 )
+from assay.scheduler.reruns import RERUN
 from assay.server import docs, health
-from assay.server.evalhub import artifacts, events, jobs, logs
+from assay.server.evalhub import artifacts, benchmarks, events, exports, history, jobs, logs
 from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, Face
 from assay.server.routes import Query, Route, Scope, Table
 from assay.server.workers import leases, runs
@@ -39,6 +41,15 @@ _WORK = (Unauthorised, InvalidJson, BodyTooLarge, StoreUnavailable)
 _PAGE = (
     Query("limit", "integer", "items on a page; 0 for all"),
     Query("offset", "integer", "items to pass over"),
+)
+_FILTERS = (
+    *(
+        Query(name, "string", "exact; `a,b` or `a|b` for one of several, `!a` for all but one")
+        for name in ("status", "name", "owner", "experiment_id", "model", "collection_id")
+    ),
+    Query("tags", "string", "`a,b` for jobs with both tags, `a|b` for either, `!a` for jobs without it"),
+    Query("created_after", "string", "an RFC 3339 time"),
+    Query("created_before", "string", "an RFC 3339 time"),
 )
 _LOG_QUERY = (
     Query("tail_lines", "integer", "the last lines, 1 to 10000; -1 for all; default 1000"),
@@ -160,14 +171,7 @@ ROUTES = (
     ),
     Route(
         "listJobs", "GET", _JOBS, jobs.page, "List jobs, newest first.",
-        query=(
-            *_PAGE,
-            *(
-                Query(name, "string", "exact; `a,b` or `a|b` for one of several, `!a` for all but one")
-                for name in ("status", "name", "owner", "experiment_id")
-            ),
-            Query("tags", "string", "`a,b` for jobs with both tags, `a|b` for either, `!a` for jobs without it"),
-        ),
+        query=(*_PAGE, *_FILTERS),
         errors=(BadQueryValue, UnknownQuery),
     ),
     Route(
@@ -185,6 +189,25 @@ ROUTES = (
         query=(*_LOG_QUERY, Query("follow", "boolean", "go on until the benchmark has ended")),
         answers={200: _TEXT}, errors=(BadQueryValue, NotFound),
     ),
+    Route("getHistory", "GET", _JOBS + "/{job_id}/history", history.page, "Read what has happened to a job, in order.",
+          query=(Query("after", "integer", "events after this sequence number"), Query("limit", "integer", "at most 1000")),
+          errors=(BadQueryValue, UnknownQuery, NotFound)),
+    Route("rerunJob", "POST", _JOBS + "/{job_id}/rerun", benchmarks.rerun,
+          "Submit a job again, from the same plans: all its benchmarks, or only those that failed.",
+          scope=Scope.WRITE, body=RERUN, answers={202: _JSON}, errors=(*_BODY, NotFound, NothingToRerun)),
+    Route("cancelBenchmark", "DELETE", _BENCHMARK, benchmarks.cancel, "Cancel one benchmark of a job; the others go on.",
+          scope=Scope.WRITE, answers={204: ""}, errors=(NotFound, JobIsTerminal, StoreUnavailable)),
+    Route("exportJob", "GET", _JOBS + "/{job_id}/results.csv", exports.of_job, "Read the results of a job as CSV.",
+          answers={200: "text/csv"}, errors=(NotFound,)),
+    Route("exportJobs", "GET", "/api/v1/evaluations/results.csv", exports.of_jobs,
+          "Read the results of all jobs that the filters select, as CSV.",
+          query=_FILTERS, answers={200: "text/csv"}, errors=(BadQueryValue, UnknownQuery)),
+    Route("listBenchmarks", "GET", "/api/v1/evaluations/benchmarks", benchmarks.page, "List benchmarks of all providers.",
+          query=tuple(
+              Query(name, _KINDS_OF_PARAMETERS.get(name, "string"), _PURPOSES.get(name, "as for jobs"))
+              for name in benchmarks.LIST_PARAMETERS
+          ),
+          errors=(BadQueryValue, UnknownQuery)),
     Route("listArtifacts", "GET", _BENCHMARK + "/artifacts", artifacts.page, "List the artifacts of a benchmark.",
           errors=(NotFound,)),
     Route(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound
 from assay.model.identity import digest
-from assay.model.records import NewJob
+from assay.model.records import NewJob, Run
 from assay.model.results import Message
-from assay.model.states import HELD, TERMINAL_JOBS, TERMINAL_RUNS, Cause, JobState, RunState, Verdict
+from assay.model.states import HELD, TERMINAL_JOBS, TERMINAL_RUNS, Cause, JobState, RunState, Status, Verdict
 from assay.store import life
 from assay.store.base import QUEUE, Signal, Steps, job_topic, run, worker_topic
 from assay.store.rows import encode, report_of, run_of
@@ -46,6 +46,7 @@ class CreateJob:
             now=self.now,
             n_pending=len(job.runs),
             collection=job.collection,
+            model=job.model,
             threshold=job.threshold,
         )
         yield run("insert_job_spec", job_id=job.id, spec=job.spec)
@@ -97,21 +98,13 @@ class CancelJob:
             return
         if state in TERMINAL_JOBS:
             raise JobIsTerminal(id=self.job_id, wanted="cancelled", state=state.value)
-        yield from life.recount(self.job_id, [], self.now, cancel=True)
+        changes = []
         for row in (yield run("runs_to_cancel", job_id=self.job_id)):
             one = run_of(row)
-            if one.state in TERMINAL_RUNS:
-                continue
-            report = life.with_error(report_of(one), CANCELLED)
-            yield from life.move(
-                one,
-                Cause.CANCEL,
-                RunState.CANCELLED,
-                self.now,
-                verdict=Verdict.USER,
-                report=report,
-                keep_lease=one.state in HELD,
-            )
+            if one.state not in TERMINAL_RUNS:
+                yield from _cancel(one, self.now, count=False)
+                changes.append((one.status, Status.CANCELLED))
+        yield from life.recount(self.job_id, changes, self.now, cancel=True)
 
 
 @dataclass(frozen=True)
@@ -129,3 +122,39 @@ class DeleteJob:
             yield Signal(worker_topic(worker))
         yield Signal(job_topic(self.job_id))
         return [row["id"] for row in rows]
+
+
+@dataclass(frozen=True)
+class CancelRun:
+    """Cancel one run of a job that goes on with its others. Raises NotFound, JobIsTerminal for one that ended otherwise."""
+
+    job_id: str
+    index: int
+    tenant: str | None
+    now: int
+
+    def steps(self) -> Steps[None]:
+        yield from _visible(self.job_id, self.tenant)
+        rows = yield run("run_at", job_id=self.job_id, idx=self.index)
+        if not rows:
+            raise NotFound(kind="benchmark", id=str(self.index))
+        one = run_of(rows[0])
+        if one.state is RunState.CANCELLED:
+            return
+        if one.state in TERMINAL_RUNS:
+            raise JobIsTerminal(id=self.job_id, wanted="cancelled", state=one.state.value)
+        yield from _cancel(one, self.now)
+
+
+def _cancel(one: Run, now: int, count: bool = True) -> Steps[None]:
+    """Cancel a run that has not ended; its worker keeps the slot until the process is gone."""
+    yield from life.move(
+        one,
+        Cause.CANCEL,
+        RunState.CANCELLED,
+        now,
+        verdict=Verdict.USER,
+        report=life.with_error(report_of(one), CANCELLED),
+        keep_lease=one.state in HELD,
+        count=count,
+    )

@@ -45,12 +45,14 @@ def move(
     result: Result | None = None,
     keep_lease: bool = False,
     delay: int = 0,
+    count: bool = True,
     data: dict[str, Any] | None = None,
 ) -> Steps[None]:
     """Take a run `to` another state for `cause` at `now`.
 
     `keep_lease`: the worker still has to stop the process; it keeps its claim on the slot until it says so. `delay`, in
-    microseconds, is how long a run that goes back to the queue must wait. Raises JobIsTerminal for a forbidden step.
+    microseconds, is how long a run that goes back to the queue must wait. Without `count` the caller recounts the job.
+    Raises JobIsTerminal for a forbidden step.
     """
     if not permitted(before.state, cause, to, before.verdict):
         raise JobIsTerminal(id=before.job_id, wanted=to.value, state=before.state.value)
@@ -85,7 +87,8 @@ def move(
     elif before.result and (ended or queued):
         yield run("drop_result", run_id=before.id)
     yield from record(before.job_id, before.id, now, f"run.{to}", {"cause": cause.value, **(data or {})})
-    yield from recount(before.job_id, [(before.status, status)], now)
+    if count:
+        yield from recount(before.job_id, [(before.status, status)], now)
     if ended and holds and before.worker and verdict is not Verdict.ADAPTER:
         yield Signal(worker_topic(before.worker))
     if queued:

@@ -28,15 +28,25 @@ class Match:
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs of a tenant. Keys of `matches`: name, tag, owner, experiment, state."""
+    """Which jobs of a tenant. Keys of `matches`: name, tag, owner, experiment, state, model, collection.
+
+    `since` and `before` are identifiers: ids are made in the order of time, so they bound the time of creation.
+    """
 
     tenant: str
     matches: dict[str, Match] = field(default_factory=dict)
+    since: str = ""
+    before: str = ""
+
+    @property
+    def everything(self) -> bool:
+        """Whether all jobs of the tenant are meant."""
+        return not (self.matches or self.since or self.before)
 
 
 _ALL = 1 << 62
 
-_BY_SELECTIVITY = ("name", "tag", "experiment", "owner", "state")
+_BY_SELECTIVITY = ("name", "tag", "experiment", "collection", "model", "owner", "state")
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class PageVersions:
         window = self.limit + self.offset if self.limit else _ALL
         page = {**query.parameters, "window": window, "limit": self.limit or _ALL, "offset": self.offset}
         rows = yield Statement("page", page, query.page)
-        if not self.where.matches:
+        if self.where.everything:
             (count,) = yield run("count_jobs", tenant=self.where.tenant)
         else:
             (count,) = yield Statement("count", query.parameters, query.count)
@@ -104,6 +114,11 @@ def _compose(where: JobFilter) -> _Composed:
             restrict(column, any_of)
         if match.none_of:
             restrict(column, match.none_of, negated=True)
+
+    for bound in ("since", "before"):
+        if value := getattr(where, bound):
+            parameters[bound] = value
+            conditions.append(sql[f"only_{bound}"])
 
     branch = sql["branch_tag_only" if leading == "tag" and not conditions else f"branch_{leading}"]
     restricted = " AND ".join([branch, *conditions])

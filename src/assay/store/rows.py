@@ -60,6 +60,9 @@ def job_of(row: Row, spec: bytes) -> Job:
         updated_at=row["updated_at"],
         version=row["version"],
         spec=spec,
+        collection=row["collection"],
+        model=row["model"],
+        threshold=row["threshold"],
         test=row["test"],
     )
 

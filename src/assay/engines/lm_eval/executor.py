@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -47,6 +48,10 @@ class LmEvalExecutor:
 
     async def execute(self, assignment: Assignment) -> Ending:
         """Run the driver; return its own verdict, or say how it died."""
+        changed = await asyncio.to_thread(_changed_file, assignment)
+        if changed:
+            text = f"{changed} is not what it was at submit (its digest differs, or it is gone). Submit again."
+            return Ending(fence=assignment.lease.fence, outcome="failed", code="dataset_changed", message=text)
         spec = self._spec(assignment)
         spec_path = assignment.folder / "spec.json"
         spec.write(spec_path)
@@ -229,6 +234,20 @@ def executor(site: Site) -> LmEvalExecutor | None:
     """Return the executor if the engine's environment is installed, else None."""
     environment = environments.environment(site.engines_dir, "lm_eval")
     return LmEvalExecutor(site, environment) if environment else None
+
+
+def _changed_file(assignment: Assignment) -> Path | None:
+    """Return the first file of the plan whose content is not that of its digest; None if all are as planned."""
+    folder = Path(assignment.lease.context.locations.get("include_path", "/"))
+    for name, digest in assignment.lease.plan.datasets.items():
+        try:
+            with (folder / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return folder / name
+        if digest != f"sha256:{found}":
+            return folder / name
+    return None
 
 
 def _info(result: RunResult, assignment: Assignment) -> dict[str, Any]:

@@ -14,16 +14,18 @@ from assay.model.submission import JOB
 from assay.scheduler import admission
 from assay.scheduler.identifiers import now
 from assay.server.body import read_json
-from assay.server.evalhub.queries import Parameters, list_match, scalar_match
+from assay.server.evalhub.filters import PARAMETERS as FILTERS
+from assay.server.evalhub.filters import job_filter
+from assay.server.evalhub.queries import Parameters
 from assay.server.evalhub.rendering import job_document
 from assay.server.respond import dump, json_bytes, no_content
 from assay.server.services import Services, caller, services
 from assay.store.base import job_topic
 from assay.store.jobs import CancelJob, DeleteJob
-from assay.store.pages import JobFilter, JobsWithRuns, PageVersions
+from assay.store.pages import JobsWithRuns, PageVersions
 from assay.store.queries import JobVersion, JobWithRuns
 
-LIST_PARAMETERS = ("limit", "offset", "status", "name", "tags", "owner", "experiment_id")
+LIST_PARAMETERS = ("limit", "offset", *FILTERS)
 _LONGEST_WAIT_S = 60.0
 
 
@@ -36,6 +38,11 @@ async def create(request: Request) -> Response:
     job_id = await admission.submit(
         at.store, at.offerings, at.settings, body, tenant=who.tenant, owner=who.user, idempotency_key=key
     )
+    return await submitted(at, job_id)
+
+
+async def submitted(at: Services, job_id: str) -> Response:
+    """Return the answer to a submission that became the job `job_id`."""
     job, runs = await _job(at, job_id)
     return json_bytes(job_document(job, runs, created=True), 202)
 
@@ -73,14 +80,8 @@ async def page(request: Request) -> Response:
     """Answer with a page of jobs, newest first."""
     at, parameters = services(request), Parameters(request)
     limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
-    matches = {}
-    for column, name in (("state", "status"), ("name", "name"), ("owner", "owner"), ("experiment", "experiment_id")):
-        if value := parameters.text(name):
-            matches[column] = scalar_match(value)
-    if value := parameters.text("tags"):
-        matches["tag"] = list_match(value)
+    where = job_filter(parameters, caller(request).tenant)
     parameters.only_known(LIST_PARAMETERS)
-    where = JobFilter(caller(request).tenant, matches)
     versions, total = await at.store.scan(PageVersions(where, limit, offset))
     documents = {job_id: at.documents.get(job_id, version) for job_id, version in versions}
     missing = tuple(job_id for job_id, document in documents.items() if document is None)

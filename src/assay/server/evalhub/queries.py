@@ -87,3 +87,12 @@ def list_match(value: str) -> Match:
     wanted = tuple(part for part in parts if not part.startswith("!"))
     unwanted = tuple(part[1:] for part in parts if part.startswith("!"))
     return Match(all_of=wanted, none_of=unwanted) if conjunction or len(parts) == 1 else Match(wanted, (), unwanted)
+
+
+def matches(match: Match, values: set[str]) -> bool:
+    """Say whether the values of something that is not in the database satisfy a filter."""
+    return (
+        (not match.any_of or not values.isdisjoint(match.any_of))
+        and values.issuperset(match.all_of)
+        and values.isdisjoint(match.none_of)
+    )

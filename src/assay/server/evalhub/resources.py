@@ -25,11 +25,10 @@ from assay.scheduler.identifiers import new_id, now
 from assay.scheduler.offerings import of_resource
 from assay.server.body import read_json
 from assay.server.evalhub.jobs import page_head
-from assay.server.evalhub.queries import Parameters, list_match, scalar_match
+from assay.server.evalhub.queries import Parameters, list_match, matches, scalar_match
 from assay.server.evalhub.rendering import entry_document
 from assay.server.respond import json_bytes, no_content
 from assay.server.services import Services, caller, services
-from assay.store.pages import Match
 from assay.store.queries import JobsOfCollections
 from assay.store.resources import ChangeResource, CreateResource, DeleteResource, Resource
 
@@ -69,7 +68,7 @@ class Face:
         benchmarks = parameters.flag("benchmarks", default=True)
         wanted = _Filter(parameters)
         parameters.only_known(self.parameters)
-        found = [entry for entry in await at.offerings.entries(self.kind, tenant) if wanted.matches(entry)]
+        found = [entry for entry in await at.offerings.entries(self.kind, tenant) if wanted.wants(entry)]
         counts = await at.store.scan(JobsOfCollections(tenant)) if self.kind == "collection" else {}
         if wanted.sort_by:
             found = _sorted(found, wanted.sort_by, counts)
@@ -177,22 +176,14 @@ class _Filter:
         if self.sort_by and self.sort_by.removeprefix("-") not in _SORTS:
             raise QueryValueNotAllowed(name="sort_by", values="|".join(_SORTS))
 
-    def matches(self, entry: Entry) -> bool:
+    def wants(self, entry: Entry) -> bool:
         """Say whether an entry is wanted."""
         return (
             self._scope in ("", "system" if entry.is_system else "tenant")
-            and (self._owner is None or _matches(self._owner, {entry.owner}))
-            and all(_matches(match, {entry.body.get(name, "")}) for name, match in self._scalars.items())
-            and all(_matches(match, set(entry.body.get(name, []))) for name, match in self._lists.items())
+            and (self._owner is None or matches(self._owner, {entry.owner}))
+            and all(matches(match, {entry.body.get(name, "")}) for name, match in self._scalars.items())
+            and all(matches(match, set(entry.body.get(name, []))) for name, match in self._lists.items())
         )
-
-
-def _matches(match: Match, values: set[str]) -> bool:
-    return (
-        (not match.any_of or not values.isdisjoint(match.any_of))
-        and values.issuperset(match.all_of)
-        and values.isdisjoint(match.none_of)
-    )
 
 
 def _sorted(entries: list[Entry], sort_by: str, counts: dict[str, int]) -> list[Entry]:

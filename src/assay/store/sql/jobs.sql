@@ -1,6 +1,6 @@
 -- name: insert_job
-INSERT INTO jobs (id, kind, tenant, owner, name, state, created_at, updated_at, n_pending, threshold, collection)
-VALUES (:id, :kind, :tenant, :owner, :name, 'pending', :now, :now, :n_pending, :threshold, :collection)
+INSERT INTO jobs (id, kind, tenant, owner, name, state, created_at, updated_at, n_pending, threshold, collection, model)
+VALUES (:id, :kind, :tenant, :owner, :name, 'pending', :now, :now, :n_pending, :threshold, :collection, :model)
 
 -- name: insert_job_spec
 INSERT INTO job_specs (job_id, spec) VALUES (:job_id, :spec)
@@ -15,12 +15,12 @@ INSERT INTO idempotency_keys (tenant, key, digest, job_id) VALUES (:tenant, :key
 SELECT job_id, digest FROM idempotency_keys WHERE tenant = :tenant AND key = :key
 
 -- name: job
-SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, test,
+SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test,
        n_pending, n_running, n_completed, n_failed, n_cancelled
 FROM jobs WHERE id = :id
 
 -- name: job_to_change
-SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, test,
+SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test,
        n_pending, n_running, n_completed, n_failed, n_cancelled
 FROM jobs WHERE id = :id {for_update}
 
@@ -43,7 +43,8 @@ UPDATE jobs SET updated_at = CASE WHEN updated_at > :now THEN updated_at ELSE :n
 DELETE FROM jobs WHERE id = :id
 
 -- name: jobs_of_page
-SELECT j.id, j.kind, j.tenant, j.owner, j.name, j.experiment_id, j.state, j.cancelled, j.created_at, j.updated_at, j.version, j.test, s.spec
+SELECT j.id, j.kind, j.tenant, j.owner, j.name, j.experiment_id, j.state, j.cancelled, j.created_at, j.updated_at, j.version,
+       j.threshold, j.collection, j.model, j.test, s.spec
 FROM jobs j JOIN job_specs s ON s.job_id = j.id
 WHERE j.id IN (SELECT value FROM json_each(:ids))
 

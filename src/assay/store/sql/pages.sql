@@ -20,8 +20,15 @@ SELECT j.id FROM jobs j INDEXED BY jobs_by_owner WHERE j.tenant = :tenant AND j.
 SELECT j.id FROM jobs j INDEXED BY jobs_by_experiment
 WHERE j.tenant = :tenant AND j.experiment_id = :lead AND j.experiment_id <> ''
 
+-- name: branch_model
+SELECT j.id FROM jobs j INDEXED BY jobs_by_model WHERE j.tenant = :tenant AND j.model = :lead
+
+-- name: branch_collection
+SELECT j.id FROM jobs j INDEXED BY jobs_by_collection
+WHERE j.tenant = :tenant AND j.collection = :lead AND j.collection <> ''
+
 -- name: branch_tag
-SELECT j.id FROM job_tags t CROSS JOIN jobs j ON j.id = t.job_id WHERE t.tenant = :tenant AND t.tag = :lead
+SELECT t.job_id AS id FROM job_tags t CROSS JOIN jobs j ON j.id = t.job_id WHERE t.tenant = :tenant AND t.tag = :lead
 
 -- name: branch_tag_only
 SELECT t.job_id AS id FROM job_tags t WHERE t.tenant = :tenant AND t.tag = :lead
@@ -37,6 +44,18 @@ j.owner IN (SELECT value FROM json_each(:values))
 
 -- name: only_experiment
 j.experiment_id IN (SELECT value FROM json_each(:values))
+
+-- name: only_model
+j.model IN (SELECT value FROM json_each(:values))
+
+-- name: only_collection
+j.collection IN (SELECT value FROM json_each(:values))
+
+-- name: only_since
+j.id >= :since
+
+-- name: only_before
+j.id < :before
 
 -- name: only_tag
 EXISTS (SELECT 1 FROM job_tags o WHERE o.tenant = j.tenant AND o.job_id = j.id AND o.tag IN (SELECT value FROM json_each(:values)))

@@ -16,3 +16,7 @@ CREATE INDEX resources_by_tenant ON resources (kind, tenant, id);
 -- Which collection a job ran, so that its runs can be counted and its jobs be found.
 ALTER TABLE jobs ADD COLUMN collection TEXT NOT NULL DEFAULT '';
 CREATE INDEX jobs_by_collection ON jobs (tenant, collection, id) WHERE collection <> '';
+
+-- The name of the model under evaluation, to find its jobs by.
+ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT '';
+CREATE INDEX jobs_by_model ON jobs (tenant, model, id);

@@ -1,0 +1,55 @@
+"""Benchmarks across all providers, and what can be done to one benchmark of a job. Paths of our own."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from assay.model.errors import NotFound
+from assay.scheduler import reruns
+from assay.scheduler.identifiers import now
+from assay.server.body import read_json
+from assay.server.evalhub.jobs import page_head, submitted
+from assay.server.evalhub.queries import Parameters, list_match, matches, scalar_match
+from assay.server.respond import dump, json_bytes, no_content
+from assay.server.services import caller, services
+from assay.store.jobs import CancelRun
+
+LIST_PARAMETERS = ("limit", "offset", "provider_id", "id", "name", "category", "tags")
+
+
+async def page(request: Request) -> Response:
+    """Answer with a page of benchmarks, each with its provider's id."""
+    at, parameters = services(request), Parameters(request)
+    limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
+    scalars = {name: scalar_match(value) for name in ("id", "name", "category") if (value := parameters.text(name))}
+    provider, tags = parameters.text("provider_id"), parameters.text("tags")
+    parameters.only_known(LIST_PARAMETERS)
+    found = [
+        {"provider_id": entry.id, **benchmark}
+        for entry in await at.offerings.entries("provider", caller(request).tenant)
+        if not provider or matches(scalar_match(provider), {entry.id})
+        for benchmark in entry.body["benchmarks"]
+        if all(matches(match, {benchmark[name]}) for name, match in scalars.items())
+        and (not tags or matches(list_match(tags), set(benchmark.get("tags", []))))
+    ]
+    shown = found[offset : offset + limit] if limit else found[offset:]
+    head = page_head(parameters.links(limit, offset, len(found)), limit, len(found))
+    return json_bytes(head + b",".join(map(dump, shown)) + b"]}\n")
+
+
+async def cancel(request: Request) -> Response:
+    """Cancel one benchmark of a job; the others go on."""
+    at, index = services(request), request.path_params["benchmark_index"]
+    if not index.isascii() or not index.isdigit():
+        raise NotFound(kind="benchmark", id=index)
+    await at.store.apply(CancelRun(request.path_params["job_id"], int(index), caller(request).tenant, now()))
+    return no_content()
+
+
+async def rerun(request: Request) -> Response:
+    """Make a new job from the plans of an old one: all its benchmarks, or only those that failed."""
+    at, who = services(request), caller(request)
+    asked = reruns.read(await read_json(request, at.settings.max_body_bytes, empty={}))
+    job_id = await reruns.rerun(at.store, request.path_params["job_id"], asked, tenant=who.tenant, owner=who.user)
+    return await submitted(at, job_id)
