@@ -19,6 +19,8 @@ COMMANDS = {
     "serve": Entry("assay.cli.serve:serve", "Start the server, with a worker beside it."),
     "worker": Entry("assay.cli.worker:worker", "Start a worker for a server, on this or another machine."),
     "engines": Entry("assay.cli.engines:engines", "Install the evaluation libraries that runs need."),
+    "catalog": Entry("assay.cli.catalog:catalog", "Check catalogue files before a server reads them."),
+    "config": Entry("assay.cli.config:config", "Show the settings in force, and where each comes from."),
     "practice-model": Entry(
         "assay.practice.command:practice_model",
         "Serve a small built-in model, for demos, tests and dry runs.",

@@ -10,7 +10,7 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -83,6 +83,18 @@ def _leave() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def catalogue_counts(folders: Sequence[Path]) -> dict[str, int]:
+    """Return how many providers and collections the catalogue has with `folders`, whose files must all be valid."""
+    from assay.model.errors import CatalogueInvalid
+    from assay.scheduler.catalogue import load
+
+    try:
+        entries = load(folders).entries
+    except CatalogueInvalid as error:
+        raise CommandError(error.message) from None
+    return {f"{kind}s": len(found) for kind, found in entries.items()}
 
 
 def engines(folder: Path) -> list[Engine]:

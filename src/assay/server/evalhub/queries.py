@@ -13,7 +13,7 @@ from assay.store.pages import Match
 
 _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
-_INTEGER = re.compile(r"^[+-]?\d{1,18}$")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 class Parameters:
@@ -36,7 +36,7 @@ class Parameters:
         value = self._first(name)
         if not value:
             return default
-        if not _INTEGER.match(value):
+        if not _INTEGER.fullmatch(value):
             raise BadQueryValue(name=name, kind="integer", value=value)
         if int(value) < least:
             raise BadQueryValue(name=name, kind="positive integer", value=value)
@@ -53,7 +53,7 @@ class Parameters:
         """Raise UnknownQuery for the first parameter that is not in `allowed`."""
         for name in self._values:
             if name not in allowed:
-                raise UnknownQuery(name=name, allowed="{" + ", ".join(allowed) + "}")
+                raise UnknownQuery(name=name, allowed=", ".join(allowed))
 
     def links(self, limit: int, offset: int, total: int) -> dict[str, dict[str, str]]:
         """Return the `first` and, where more follows, the `next` link of a page."""
