@@ -33,6 +33,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     warning_message: Message | None = None
     started_at: str = ""
     completed_at: str = ""
+    resolved_sha: str = ""
+    """The commit of the test data, as the first report that named one said."""
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +67,7 @@ def merge(before: Report, after: Report) -> Report:
         warning_message=after.warning_message or before.warning_message,
         started_at=after.started_at or before.started_at,
         completed_at=after.completed_at or before.completed_at,
+        resolved_sha=before.resolved_sha or after.resolved_sha,
     )
 
 

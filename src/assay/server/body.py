@@ -20,7 +20,7 @@ they have sent everything."""
 async def read_bytes(request: Request, limit: int) -> bytes:
     """Return the body. Raises BodyTooLarge beyond `limit` bytes."""
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit * _PATIENCE:
+    if length.isascii() and length.isdigit() and int(length) > limit * _PATIENCE:
         raise BodyTooLarge(limit=limit)
     body = bytearray()
     size = 0

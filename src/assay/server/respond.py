@@ -35,6 +35,14 @@ def json_bytes(body: bytes, status: int = 200, headers: dict[str, str] | None = 
     return Response(body, status, headers, "application/json")
 
 
+def is_current(if_none_match: str, etag: str) -> bool:
+    """Say whether an If-None-Match header (RFC 9110, 13.1.2) names `etag`: a list of tags, weak or strong, or `*`."""
+    if if_none_match == etag:
+        return True
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in tags or "*" in tags
+
+
 def no_content() -> Response:
     """Return 204."""
     return Response(status_code=204)

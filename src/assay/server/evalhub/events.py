@@ -12,7 +12,7 @@ from assay.model.protocol import FENCE_HEADER
 from assay.model.results import Message, Report, Result, with_origin
 from assay.model.shapes import read
 from assay.model.states import Status
-from assay.model.submission import EVENT
+from assay.model.submission import EVENT, resolved_sha
 from assay.scheduler.identifiers import now, rfc3339
 from assay.server.body import read_json
 from assay.server.respond import no_content
@@ -43,6 +43,7 @@ async def report(request: Request) -> Response:
                 warning_message=_message(event.get("warning_message")),
                 started_at=event.get("started_at", ""),
                 completed_at=event.get("completed_at", ""),
+                resolved_sha=_resolved_sha(event),
             ),
             result=_result(event) if ends else None,
             now=moment,
@@ -56,6 +57,12 @@ async def report(request: Request) -> Response:
 
 def _message(given: dict[str, str] | None) -> Message | None:
     return with_origin(Message(**given)) if given else None
+
+
+def _resolved_sha(event: dict[str, Any]) -> str:
+    """Return the commit that the benchmark's test data came from; whatever is no commit is passed over."""
+    sha = event.get("job_meta", {}).get("resolved_sha")
+    return sha if resolved_sha(sha) else ""
 
 
 def _result(event: dict[str, Any]) -> Result:
@@ -73,6 +80,6 @@ def _fence(request: Request) -> int | None:
     value = request.headers.get(FENCE_HEADER)
     if value is None:
         return None
-    if not value.isdigit():
+    if not (value.isascii() and value.isdigit()):
         raise BadRequest(error=f"The header {FENCE_HEADER} must be the fence of a lease, a whole number.")
     return int(value)

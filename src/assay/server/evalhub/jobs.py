@@ -18,7 +18,7 @@ from assay.server.evalhub.filters import PARAMETERS as FILTERS
 from assay.server.evalhub.filters import job_filter
 from assay.server.evalhub.queries import Parameters
 from assay.server.evalhub.rendering import job_document
-from assay.server.respond import dump, json_bytes, no_content
+from assay.server.respond import dump, is_current, json_bytes, no_content
 from assay.server.services import Services, caller, services
 from assay.store.base import job_topic
 from assay.store.jobs import CancelJob, DeleteJob
@@ -62,7 +62,7 @@ async def get(request: Request) -> Response:
                 ticket.drop()
             raise NotFound(kind="evaluation job", id=job_id)
         etag = f'"{found[1]}"'
-        if etag != wanted:
+        if not is_current(wanted, etag):
             if ticket:
                 ticket.drop()
             document = at.documents.get(job_id, found[1])
@@ -122,6 +122,6 @@ def _preferred_wait(request: Request) -> float:
     """Return the seconds of a `Prefer: wait=N` header (RFC 7240), 0 without one."""
     for preference in request.headers.get("prefer", "").split(","):
         name, _, value = preference.strip().partition("=")
-        if name.lower() == "wait" and value.isdigit():
+        if name.lower() == "wait" and value.isascii() and value.isdigit():
             return min(float(value), _LONGEST_WAIT_S)
     return 0.0

@@ -44,7 +44,20 @@ def job_document(job: Job, runs: list[Run], *, created: bool = False) -> bytes:
     if rows:
         results["benchmarks"] = rows
     head = dump({"resource": resource, "status": status, "results": results})
-    return head[:-1] + b"," + escape(job.spec)[1:] + b"\n"
+    return head[:-1] + b"," + escape(_spec(job, runs))[1:] + b"\n"
+
+
+def _spec(job: Job, runs: list[Run]) -> bytes:
+    """Return what was posted, and with it the commits that test data were found to be."""
+    found = {run.index: sha for run in runs if b"resolved_sha" in run.report and (sha := report_of(run).resolved_sha)}
+    if not found:
+        return job.spec
+    spec = msgspec.json.decode(job.spec)
+    for index, sha in found.items():
+        listed = spec.get("benchmarks", [])
+        if index < len(listed) and "test_data_ref" in listed[index]:
+            listed[index]["test_data_ref"].setdefault("resolved_sha", sha)
+    return msgspec.json.encode(spec)
 
 
 def _message(job: Job, runs: list[Run]) -> tuple[str, str]:

@@ -20,9 +20,12 @@ def connect(path: Path, *, read_only: bool = False, durable: bool = True) -> sql
 
     Raises StoreUnusable when the file cannot be opened, is not a database or is damaged.
     """
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
     try:
-        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, cached_statements=256)
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+    try:
         connection.row_factory = sqlite3.Row
         for setting in _SETTINGS:
             connection.execute(setting)
@@ -32,8 +35,13 @@ def connect(path: Path, *, read_only: bool = False, durable: bool = True) -> sql
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
             connection.execute("PRAGMA journal_size_limit = 67108864")
+            # SQLite opens a file that may not be written to all the same, and would only refuse the first change.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("PRAGMA user_version = 1")
+            connection.execute("ROLLBACK")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.Error as error:
+        connection.close()
         raise explain(error, path) from error
     return connection
 

@@ -38,17 +38,18 @@ class SqliteStore:
         self.path = path
         self.signals = LocalSignals()
         self._folder: str | None = None
+        self._closed = False
+        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._lock = _lock(path)
         try:
-            writing = connect(path, durable=durable)
-            migrate(writing, path)
-            self._reading = connect(path, read_only=True)
-            self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
-            for _ in range(_READERS):
-                self._idle.put(connect(path, read_only=True))
-        except sqlite3.Error as error:
-            os.close(self._lock)
-            raise explain(error, path) from error
+            writing = _open(path, durable)
+            try:
+                self._reading = connect(path, read_only=True)
+                for _ in range(_READERS):
+                    self._idle.put(connect(path, read_only=True))
+            except AssayError:
+                writing.close()
+                raise
         except AssayError:
             os.close(self._lock)
             raise
@@ -84,12 +85,16 @@ class SqliteStore:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._scan, query)
 
     async def close(self) -> None:
-        """Write what waits, then let go of the database."""
-        await self._writer.close()
+        """Write what waits, then let go of the database. Closing twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._writer.stop()
         self._readers.shutdown()
         self._reading.close()
         while not self._idle.empty():
             self._idle.get().close()
+        self._writer.close()
         os.close(self._lock)
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -111,6 +116,20 @@ class SqliteStore:
                 connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
+
+
+def _open(path: Path, durable: bool) -> sqlite3.Connection:
+    """Return the writing connection to a database that is up to date. Raises StoreUnusable."""
+    connection = connect(path, durable=durable)
+    try:
+        migrate(connection, path)
+    except AssayError:
+        connection.close()
+        raise
+    except sqlite3.Error as error:
+        connection.close()
+        raise explain(error, path) from error
+    return connection
 
 
 def _lock(path: Path) -> int:

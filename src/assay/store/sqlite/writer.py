@@ -57,11 +57,14 @@ class Writer:
         self._arrived.set()
         return answer
 
-    async def close(self) -> None:
-        """Write what has been submitted, then close the connection."""
+    async def stop(self) -> None:
+        """Write what has been submitted, and take no more."""
         self._closing = True
         self._arrived.set()
         await asyncio.to_thread(self._thread.join)
+
+    def close(self) -> None:
+        """Close the connection of a stopped writer. The last one to be closed leaves everything in the main file."""
         self._connection.close()
 
     def _work(self) -> None:
