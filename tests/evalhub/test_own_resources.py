@@ -1,0 +1,207 @@
+"""Providers and collections of one's own: make, read, change, delete, clone; and jobs that run a collection."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.server.client import JOBS, PROVIDERS, Api
+
+COLLECTIONS = "/api/v1/evaluations/collections"
+
+
+@pytest.fixture
+def tenant(api: Api) -> Api:
+    """A tenant of its own, so that tests see only what they made."""
+    return api.as_(x_tenant=f"t-{uuid.uuid4()}", x_user="me")
+
+
+def _collection(**more: Any) -> dict[str, Any]:
+    benchmarks = [{"id": "judged", "provider_id": "scored", "weight": 3}, {"id": "loss", "provider_id": "scored"}]
+    return {"name": "mine", "category": "all", "benchmarks": benchmarks} | more
+
+
+def _made(api: Api, path: str, body: dict[str, Any]) -> str:
+    reply = api.post(path, body)
+    assert reply.status == 201, reply.text
+    return str(reply.json["resource"]["id"])
+
+
+def test_a_provider_of_ones_own_has_its_tenant_and_owner_and_can_be_submitted_to(tenant: Api) -> None:
+    body = {"name": "own", "benchmarks": [{"id": "b"}], "runtime": {"local": {"command": "true"}}}
+    provider_id = _made(tenant, PROVIDERS, body)
+    found = tenant.get(f"{PROVIDERS}/{provider_id}").json
+    assert found["resource"]["owner"] == "me"
+    assert found["resource"]["tenant"] == tenant.headers["x-tenant"]
+    assert found["title"] == ""
+    job = {
+        "name": "j",
+        "model": {"url": "http://m.example/v1", "name": "m"},
+        "benchmarks": [{"id": "b", "provider_id": provider_id}],
+    }
+    assert tenant.post(JOBS, job).status == 202
+
+
+def test_another_tenant_sees_system_resources_and_not_mine(tenant: Api, api: Api) -> None:
+    provider_id = _made(tenant, PROVIDERS, {"name": "own", "benchmarks": [{"id": "b"}]})
+    stranger = api.as_(x_tenant="stranger", x_user="you")
+    assert stranger.get(f"{PROVIDERS}/{provider_id}").code == "resource_not_found"
+    assert stranger.call("DELETE", f"{PROVIDERS}/{provider_id}").code == "resource_not_found"
+    assert provider_id not in [item["resource"]["id"] for item in stranger.get(PROVIDERS).json["items"]]
+    assert stranger.get(f"{PROVIDERS}/practice").status == 200
+
+
+def test_system_rows_come_first_and_own_rows_newest_first(tenant: Api) -> None:
+    first, second = (_made(tenant, COLLECTIONS, _collection(name=name)) for name in ("one", "two"))
+    rows = [item["resource"] for item in tenant.get(f"{COLLECTIONS}?limit=0").json["items"]]
+    own = [row["id"] for row in rows if row["owner"] != "system"]
+    assert own == [second, first]
+    assert all(row["owner"] == "system" for row in rows[: len(rows) - 2])
+    assert tenant.get(f"{COLLECTIONS}?scope=tenant&limit=1").json["total_count"] == 2
+    assert tenant.get(f"{COLLECTIONS}?name=one").json["items"][0]["resource"]["id"] == first
+
+
+def test_what_belongs_to_the_system_is_read_only(tenant: Api) -> None:
+    path = f"{PROVIDERS}/practice"
+    body = {"name": "x", "benchmarks": [{"id": "b"}]}
+    assert tenant.call("PUT", path, body).code == "read_only_provider"
+    assert tenant.call("PATCH", path, [{"op": "replace", "path": "/name", "value": "x"}]).code == "read_only_provider"
+    assert tenant.call("DELETE", path).code == "read_only_provider"
+
+
+def test_put_replaces_all_but_the_identity(tenant: Api) -> None:
+    collection_id = _made(tenant, COLLECTIONS, _collection(description="old"))
+    before = tenant.get(f"{COLLECTIONS}/{collection_id}").json
+    after = tenant.call("PUT", f"{COLLECTIONS}/{collection_id}", _collection(name="new")).json
+    assert after["name"] == "new"
+    assert "description" not in after
+    assert after["resource"]["created_at"] == before["resource"]["created_at"]
+    assert after["resource"]["updated_at"] > before["resource"]["updated_at"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ([{"op": "move", "path": "/name"}], "invalid_patch_operation"),
+        ([{"path": "/name"}], "invalid_patch_operation"),
+        ([{"op": "replace", "path": ""}], "invalid_json_request"),
+        ([{"op": "replace", "path": "/resource/id", "value": "x"}], "unallowed_patch"),
+        ([{"op": "add", "path": "/agent", "value": {}}], "unallowed_patch"),
+        ([{"op": "remove", "path": "/description"}], "invalid_json_request"),
+        ([{"op": "replace", "path": "/name", "value": ""}], "request_validation_failed"),
+        ([{"op": "replace", "path": "/benchmarks", "value": []}], "request_validation_failed"),
+        ([{"op": "replace", "path": "/pinned_order", "value": -1}], "request_validation_failed"),
+        ({"resource": {"id": "x"}}, "unallowed_patch"),
+        ("text", "invalid_json_request"),
+    ],
+)
+def test_a_patch_outside_the_rules_changes_nothing(tenant: Api, body: Any, code: str) -> None:
+    collection_id = _made(tenant, COLLECTIONS, _collection())
+    before = tenant.get(f"{COLLECTIONS}/{collection_id}").body
+    reply = tenant.call("PATCH", f"{COLLECTIONS}/{collection_id}", body)
+    assert (reply.status, reply.code) == (400, code)
+    assert tenant.get(f"{COLLECTIONS}/{collection_id}").body == before
+
+
+def test_patches_of_both_kinds_apply_in_order(tenant: Api) -> None:
+    path = f"{COLLECTIONS}/{_made(tenant, COLLECTIONS, _collection(tags=['a']))}"
+    operations = [
+        {"op": "replace", "path": "/name", "value": "n"},
+        {"op": "add", "path": "/tags/-", "value": "b"},
+        {"op": "add", "path": "/pinned_order", "value": 2},
+        {"op": "replace", "path": "/benchmarks/0/weight", "value": 0},
+    ]
+    patched = tenant.call("PATCH", path, operations).json
+    assert (patched["name"], patched["tags"], patched["pinned_order"]) == ("n", ["a", "b"], 2)
+    assert patched["benchmarks"][0]["weight"] == 0
+    merged = tenant.call("PATCH", path, {"name": "m", "tags": None}).json
+    assert merged["name"] == "m"
+    assert "tags" not in merged
+
+
+def test_a_clone_is_ones_own_and_names_its_source(tenant: Api) -> None:
+    source = _made(tenant, COLLECTIONS, _collection(description="kept"))
+    clone = tenant.post(f"{COLLECTIONS}/{source}/clones", {"name": "copy", "category": ""}).json
+    assert (clone["derived_from"], clone["name"], clone["category"], clone["description"]) == (source, "copy", "all", "kept")
+    assert clone["status"] == {}
+    assert tenant.call("POST", f"{COLLECTIONS}/{source}/clones", b"").status == 201
+    assert tenant.post(f"{COLLECTIONS}/nothing/clones", {}).code == "resource_not_found"
+
+
+def _run(api: Api, job_id: str, index: int, benchmark: str, metrics: dict[str, float]) -> None:
+    event = {"provider_id": "scored", "id": benchmark, "benchmark_index": index, "status": "completed", "metrics": metrics}
+    reply = api.post(f"{JOBS}/{job_id}/events", {"benchmark_status_event": event})
+    assert reply.status == 204, reply.text
+
+
+def test_a_collection_job_keeps_its_snapshot_when_the_collection_goes(tenant: Api) -> None:
+    collection_id = _made(tenant, COLLECTIONS, _collection(pass_criteria={"threshold": 0.9}))
+    body = {"name": "j", "model": {"url": "http://m.example/v1", "name": "m"}, "collection": {"id": collection_id}}
+    job = tenant.post(JOBS, body).json
+    job_id = job["resource"]["id"]
+    assert [row["id"] for row in job["status"]["benchmarks"]] == ["judged", "loss"]
+    assert job["collection"]["collection_updated_at"]
+    assert tenant.get(f"{COLLECTIONS}/{collection_id}").json["status"] == {"run_count": 1}
+    assert tenant.get(f"{JOBS}?collection_id={collection_id}").json["total_count"] == 1
+    assert tenant.call("DELETE", f"{COLLECTIONS}/{collection_id}").status == 204
+
+    _run(tenant, job_id, 0, "judged", {"acc": 0.8})
+    _run(tenant, job_id, 1, "loss", {"l": 1})
+    ended = tenant.get(f"{JOBS}/{job_id}").json
+    assert ended["status"]["state"] == "completed"
+    assert ended["results"]["test"] == {"score": 0.8, "threshold": 0.9, "pass": False}
+    assert ended["collection"]["id"] == collection_id
+
+
+def test_overrides_must_name_what_the_collection_has(tenant: Api) -> None:
+    collection_id = _made(tenant, COLLECTIONS, _collection())
+    for provider_id, benchmark, kind in (("practice", "arithmetic", "provider"), ("scored", "latency", "benchmark")):
+        chosen = {"id": collection_id, "benchmarks": [{"id": benchmark, "provider_id": provider_id}]}
+        body = {"name": "j", "model": {"url": "http://m.example/v1", "name": "m"}, "collection": chosen}
+        reply = tenant.post(JOBS, body)
+        assert (reply.status, reply.code) == (400, "resource_does_not_exist")
+        assert kind in reply.message
+
+
+def test_nobody_may_pose_as_the_system(api: Api) -> None:
+    reply = api.post(PROVIDERS, {"name": "p", "benchmarks": [{"id": "b"}]}, x_user="system")
+    assert (reply.status, reply.code) == (400, "reserved_user")
+
+
+def test_the_history_of_a_job_is_paged_in_order(tenant: Api) -> None:
+    body = {
+        "name": "j",
+        "model": {"url": "http://m.example/v1", "name": "m"},
+        "benchmarks": [{"id": "judged", "provider_id": "scored"}, {"id": "loss", "provider_id": "scored"}],
+    }
+    job_id = tenant.post(JOBS, body).json["resource"]["id"]
+    assert tenant.call("DELETE", f"{JOBS}/{job_id}/benchmarks/1").status == 204
+    _run(tenant, job_id, 0, "judged", {"acc": 0.5})
+    types, href = [], f"{JOBS}/{job_id}/history?limit=2"
+    while href:
+        page = tenant.get(href).json
+        types += [event["type"] for event in page["items"]]
+        href = page.get("next", {}).get("href", "")
+    assert types[:2] == ["job.created", "run.cancelled"]
+    assert types[-2:] == ["run.completed", "job.partially_failed"]
+    assert "next" not in tenant.get(f"{JOBS}/{job_id}/history").json
+
+    again = tenant.post(f"{JOBS}/{job_id}/rerun", {"benchmarks": "failed"}).json
+    assert [row["id"] for row in again["status"]["benchmarks"]] == ["loss"]
+    assert again["rerun_of"] == job_id
+    whole = tenant.call("POST", f"{JOBS}/{job_id}/rerun", b"").json
+    assert [row["id"] for row in whole["status"]["benchmarks"]] == ["judged", "loss"]
+
+
+def test_results_come_as_csv_that_no_spreadsheet_runs(tenant: Api) -> None:
+    benchmarks = [{"id": "judged", "provider_id": "scored"}]
+    body = {"name": "=cmd()", "model": {"url": "http://m.example/v1", "name": "m1"}, "benchmarks": benchmarks}
+    job_id = tenant.post(JOBS, body).json["resource"]["id"]
+    _run(tenant, job_id, 0, "judged", {"acc": 0.5, "acc_stderr": 0.1})
+    lines = tenant.get(f"{JOBS}/{job_id}/results.csv").text.splitlines()
+    assert lines[1].endswith(",m1,completed,scored,judged,0,completed,acc,0.5,0.1,0.5,True")
+    assert ",'=cmd()," in lines[1]
+    assert tenant.get("/api/v1/evaluations/results.csv?model=m1").text.splitlines() == lines
+    assert len(tenant.get("/api/v1/evaluations/results.csv?model=other").text.splitlines()) == 1
