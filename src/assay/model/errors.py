@@ -167,7 +167,7 @@ class Unauthorised(AssayError):
 
 
 class OriginNotAllowed(AssayError):
-    """Pages from '{origin}' may not change anything here. Open the page from this machine, or call from a program."""
+    """Pages from '{origin}' may change nothing here. Open the page from this machine, or call the API from a program."""
 
     code, status = "origin_not_allowed", 403
 

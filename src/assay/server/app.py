@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Global-Transaction-Id"
 _ID_HEADER = REQUEST_ID.lower().encode()
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that are counted by name; what else a client may think of must not make new series."""
 
 
 class App:
@@ -75,7 +77,8 @@ class App:
             log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             response = error_response(AssayError(error=f"see the server's log for request {request_id}"), request_id)
         await response(scope, receive, send_with_id)
-        metrics.observe(route.path if route else "not_found", scope["method"], status, time.perf_counter() - began)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        metrics.observe(route.path if route else "not_found", method, status, time.perf_counter() - began)
 
     def _refused(self, error: AssayError, scope: Scope, request_id: str) -> Response:
         if isinstance(error, PlainNotFound):

@@ -27,6 +27,17 @@ _ERROR_SCHEMA = {
 }
 
 
+_IN_PATH = {
+    "job_id": "id of a job",
+    "benchmark_index": "place of a benchmark in its job, from 0",
+    "name": "name of an artifact",
+    "provider_id": "id of a provider",
+    "collection_id": "id of a collection",
+    "worker": "name of a worker",
+    "run_id": "id of a run",
+}
+
+
 def document(routes: tuple[Route, ...]) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the routes."""
     paths: dict[str, dict[str, Any]] = {}
@@ -45,7 +56,7 @@ def document(routes: tuple[Route, ...]) -> dict[str, Any]:
 
 def _operation(route: Route) -> dict[str, Any]:
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, "description": _IN_PATH[name], "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", route.path)
     ] + [{"name": q.name, "in": "query", "description": q.purpose, "schema": {"type": q.kind}} for q in route.query]
     answers: dict[str, Any] = {}
@@ -135,7 +146,7 @@ def _entry(method: str, path: str, operation: dict[str, Any]) -> str:
     def row(name: str, text: str) -> str:
         return f"<tr><td><code>{html.escape(name)}</code><td>{html.escape(text)}"
 
-    rows = [row(p["name"], p.get("description") or "in the path") for p in operation["parameters"]]
+    rows = [row(p["name"], p.get("description", "")) for p in operation["parameters"]]
     rows += [row(status, answer["description"]) for status, answer in operation["responses"].items()]
     body = operation.get("requestBody")
     shown = yaml.safe_dump(body["content"]["application/json"]["schema"], sort_keys=False) if body else ""

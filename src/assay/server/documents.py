@@ -1,7 +1,7 @@
-"""Job documents as bytes, cached by version.
+"""Rendered documents as bytes, cached by version.
 
-A job's document changes only when its version does, so a cached one is right as long as the version that the store has is
-the same. The cache is bounded by size and forgets what was used longest ago.
+A job's document changes only when its version does, and a page only when something is written, so a cached one is right as
+long as the version that the store has is the same. The cache is bounded by size and forgets what was used longest ago.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from collections import OrderedDict
 
 
 class Documents:
-    """Rendered documents by job id."""
+    """Rendered documents by key: a job's id, or the request for a page."""
 
     def __init__(self, limit: int = 24 << 20) -> None:
         self._limit = limit
         self._size = 0
         self._kept: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
 
-    def get(self, job_id: str, version: int) -> bytes | None:
-        """Return the document of a job at `version`, if it is kept."""
-        kept = self._kept.get(job_id)
+    def get(self, key: str, version: int) -> bytes | None:
+        """Return the document at `version`, if it is kept."""
+        kept = self._kept.get(key)
         if kept is None or kept[0] != version:
             return None
-        self._kept.move_to_end(job_id)
+        self._kept.move_to_end(key)
         return kept[1]
 
-    def put(self, job_id: str, version: int, document: bytes) -> bytes:
+    def put(self, key: str, version: int, document: bytes) -> bytes:
         """Keep a document; return it."""
         if len(document) > self._limit // 16:
             return document
-        replaced = self._kept.pop(job_id, None)
+        replaced = self._kept.pop(key, None)
         self._size += len(document) - (len(replaced[1]) if replaced else 0)
-        self._kept[job_id] = (version, document)
+        self._kept[key] = (version, document)
         while self._size > self._limit:
             _, (_, dropped) = self._kept.popitem(last=False)
             self._size -= len(dropped)

@@ -25,6 +25,9 @@ class Services:
     store: Store
     offerings: Offerings
     documents: Documents
+    """Jobs, by their version."""
+    pages: Documents
+    """Lists, by the store's generation."""
     logs: LogFiles
     blobs: BlobStore
     metrics: Metrics

@@ -56,6 +56,7 @@ _LOG_QUERY = (
     Query("timestamps", "boolean", "put the time before each line"),
     Query("since_seconds", "integer", "only lines of the last so many seconds"),
 )
+_FENCE = Query("fence", "integer", "the fence of the run's lease")
 _KINDS_OF_PARAMETERS = {"limit": "integer", "offset": "integer", "benchmarks": "boolean"}
 _PURPOSES = {
     "limit": "items on a page; 0 for all",
@@ -235,10 +236,10 @@ ROUTES = (
     Route("endRun", "POST", _RUN + "/end", runs.end, "An attempt has ended.",
           scope=Scope.WORK, tag="workers", answers={204: ""}, errors=(*_WORK, StaleFence)),
     Route("appendLog", "POST", _RUN + "/log", runs.log, "Append to the log of an attempt.",
-          scope=Scope.WORK, tag="workers", query=(Query("fence", "integer"), Query("offset", "integer")),
+          scope=Scope.WORK, tag="workers", query=(_FENCE, Query("offset", "integer", "where in the log the body begins")),
           errors=(*_WORK, StaleFence)),
     Route("putArtifact", "PUT", _RUN + "/artifacts/{name}", runs.artifact, "Store an artifact of an attempt.",
-          scope=Scope.WORK, tag="workers", query=(Query("fence", "integer"),), answers={201: _JSON},
+          scope=Scope.WORK, tag="workers", query=(_FENCE,), answers={201: _JSON},
           errors=(*_WORK, StaleFence)),
 )  # fmt: skip
 

@@ -70,6 +70,14 @@ class Store(Protocol):
     signals: LocalSignals
     """Wake-ups. They carry no state: whoever wakes looks at the store."""
 
+    @property
+    def generation(self) -> int | None:
+        """A number that grows with every commit, so that an answer made after reading it is right for as long as it stays.
+
+        None where other servers write too, unseen by this one.
+        """
+        ...
+
     async def transact(self, operations: Sequence[Operation[Any]], urgent: bool = False) -> list[Any | AssayError]:
         """Carry out each operation, alone in what it may fail of; return their results or errors once all is durable.
 

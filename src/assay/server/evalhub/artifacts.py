@@ -7,6 +7,7 @@ from starlette.responses import FileResponse, Response
 
 from assay.model.errors import NotFound
 from assay.model.protocol import ArtifactRef
+from assay.server.evalhub.queries import index_of
 from assay.server.respond import json_response
 from assay.server.services import caller, services
 from assay.store.queries import ArtifactsOfRun, JobWithRuns
@@ -24,7 +25,7 @@ async def get(request: Request) -> Response:
         if artifact.name == name:
             path = services(request).blobs.path(artifact.digest)
             if path.exists():
-                headers = {"ETag": f'"{artifact.digest}"'}
+                headers = {"ETag": f'"{artifact.digest}"', "X-Content-Type-Options": "nosniff"}
                 return FileResponse(path, headers=headers, media_type=artifact.media_type, filename=name)
     raise NotFound(kind="artifact", id=name)
 
@@ -35,6 +36,7 @@ async def _artifacts(request: Request) -> list[ArtifactRef]:
     if found is None or found[0].tenant != caller(request).tenant:
         raise NotFound(kind="evaluation job", id=job_id)
     runs = found[1]
-    if not given.isascii() or not given.isdigit() or int(given) >= len(runs):
+    index = index_of(given)
+    if index is None or index >= len(runs):
         raise NotFound(kind="benchmark", id=given)
-    return await at.store.lookup(ArtifactsOfRun(runs[int(given)].id))
+    return await at.store.lookup(ArtifactsOfRun(runs[index].id))

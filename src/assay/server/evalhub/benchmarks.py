@@ -10,7 +10,7 @@ from assay.scheduler import reruns
 from assay.scheduler.identifiers import now
 from assay.server.body import read_json
 from assay.server.evalhub.jobs import page_head, submitted
-from assay.server.evalhub.queries import Parameters, list_match, matches, scalar_match
+from assay.server.evalhub.queries import Parameters, index_of, list_match, matches, scalar_match
 from assay.server.respond import dump, json_bytes, no_content
 from assay.server.services import caller, services
 from assay.store.jobs import CancelRun
@@ -40,10 +40,11 @@ async def page(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     """Cancel one benchmark of a job; the others go on."""
-    at, index = services(request), request.path_params["benchmark_index"]
-    if not index.isascii() or not index.isdigit():
-        raise NotFound(kind="benchmark", id=index)
-    await at.store.apply(CancelRun(request.path_params["job_id"], int(index), caller(request).tenant, now()))
+    at, given = services(request), request.path_params["benchmark_index"]
+    index = index_of(given)
+    if index is None:
+        raise NotFound(kind="benchmark", id=given)
+    await at.store.apply(CancelRun(request.path_params["job_id"], index, caller(request).tenant, now()))
     return no_content()
 
 

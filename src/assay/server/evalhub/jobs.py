@@ -78,9 +78,24 @@ async def get(request: Request) -> Response:
 
 async def page(request: Request) -> Response:
     """Answer with a page of jobs, newest first."""
-    at, parameters = services(request), Parameters(request)
+    at, tenant = services(request), caller(request).tenant
+    key, generation = page_key(request, tenant), at.store.generation
+    kept = None if generation is None else at.pages.get(key, generation)
+    if kept is None:
+        kept = await _page(at, tenant, Parameters(request))
+        if generation is not None:
+            at.pages.put(key, generation, kept)
+    return json_bytes(kept)
+
+
+def page_key(request: Request, tenant: str) -> str:
+    """Return what a page is kept under."""
+    return "\0".join((tenant, request.scope["path"], request.scope["query_string"].decode("latin-1")))
+
+
+async def _page(at: Services, tenant: str, parameters: Parameters) -> bytes:
     limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
-    where = job_filter(parameters, caller(request).tenant)
+    where = job_filter(parameters, tenant)
     parameters.only_known(LIST_PARAMETERS)
     versions, total = await at.store.scan(PageVersions(where, limit, offset))
     documents = {job_id: at.documents.get(job_id, version) for job_id, version in versions}
@@ -90,7 +105,7 @@ async def page(request: Request) -> Response:
             documents[job.id] = at.documents.put(job.id, job.version, job_document(job, runs))
     items = b",".join(document[:-1] for document in documents.values() if document is not None)
     head = page_head(parameters.links(limit, offset, total), limit, total)
-    return json_bytes(head + items + b"]}\n")
+    return head + items + b"]}\n"
 
 
 def page_head(links: dict[str, dict[str, str]], limit: int, total: int) -> bytes:

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from assay.model.errors import BadQueryValue, NotFound
 from assay.model.records import Run
 from assay.model.states import TERMINAL_STATUSES
-from assay.server.evalhub.queries import Parameters
+from assay.server.evalhub.queries import Parameters, index_of
 from assay.server.logs import Follower
 from assay.server.services import Services, caller, services
 from assay.store.base import job_topic
@@ -44,11 +44,11 @@ async def of_job(request: Request) -> Response:
 async def of_benchmark(request: Request) -> Response:
     """Answer with the log of one benchmark."""
     at, job_id, given = services(request), request.path_params["job_id"], request.path_params["benchmark_index"]
-    if not given.isascii() or not given.isdigit():
+    index = index_of(given)
+    if index is None:
         raise BadQueryValue(name="benchmark_index", kind="non-negative integer", value=given)
     options = _Options(request)
     runs = await _runs(request, job_id)
-    index = int(given)
     if index >= len(runs):
         raise NotFound(kind="benchmark", id=given)
     if options.follow:

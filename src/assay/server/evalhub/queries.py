@@ -68,6 +68,13 @@ class Parameters:
         return (self._values.get(name) or [""])[0]
 
 
+def index_of(text: str) -> int | None:
+    """Return the number of a benchmark in a path, or None if it is none. One beyond all lists stands for all such."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return int(text) if len(text) <= 9 else 10**9
+
+
 def scalar_match(value: str) -> Match:
     """Return the filter on a single-valued column: `a,b` and `a|b` are both OR; a leading `!` excludes.
 

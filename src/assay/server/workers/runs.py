@@ -19,7 +19,7 @@ from assay.server.services import services
 from assay.store.queries import RunById
 from assay.store.runs import EndRun, StartRun
 
-_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 async def start(request: Request) -> Response:
@@ -56,7 +56,7 @@ async def artifact(request: Request) -> Response:
     at, parameters = services(request), Parameters(request)
     await _fenced(request, parameters)
     name = request.path_params["name"]
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise BadRequest(error=f"the artifact name '{name}' may only hold letters, digits, dots, dashes, underscores")
     with at.blobs.writer() as blob:
         async for chunk in request.stream():

@@ -44,6 +44,11 @@ class PostgresStore:
         pool = await asyncpg.create_pool(url, min_size=1, max_size=_POOL, command_timeout=60)
         return cls(pool, url)
 
+    @property
+    def generation(self) -> None:
+        """Unknown: other servers may have written."""
+        return None
+
     async def transact(self, operations: Sequence[Operation[Any]], urgent: bool = False) -> list[Any | AssayError]:
         """Carry out each operation, alone in what it may fail of; answer once all is durable."""
         return await self._writer.submit(operations, urgent)

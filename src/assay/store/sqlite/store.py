@@ -65,6 +65,11 @@ class SqliteStore:
         store._folder = folder
         return store
 
+    @property
+    def generation(self) -> int:
+        """Grows with every commit; this process makes them all."""
+        return self._writer.commits
+
     async def transact(self, operations: Sequence[Operation[Any]], urgent: bool = False) -> list[Any | AssayError]:
         """Carry out each operation, alone in what it may fail of; answer once all is durable."""
         return await self._writer.submit(operations, urgent)

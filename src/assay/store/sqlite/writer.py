@@ -43,6 +43,8 @@ class Writer:
         self._normal: deque[_Call] = deque()
         self._arrived = threading.Event()
         self._closing = False
+        self.commits = 0
+        """Commits whose callers have been answered."""
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._work, name="assay-writer", daemon=True)
         self._thread.start()
@@ -131,6 +133,7 @@ class Writer:
             log.exception("the transaction could not be rolled back")
 
     def _deliver(self, group: list[_Call], answers: list[list[Any]], topics: set[str]) -> None:
+        self.commits += 1
         for call, answer in zip(group, answers, strict=True):
             if not call.answer.done():
                 call.answer.set_result(answer)
