@@ -136,7 +136,8 @@ def job_spec(assignment: Assignment) -> dict[str, Any]:
     }
     if context.num_examples is not None:
         spec["num_examples"] = context.num_examples
-    spec["parameters"] = {name: value for name, value in plan.parameters.items() if name != "num_examples"}
+    lifted = ("num_examples",) if context.num_examples is not None else ()
+    spec["parameters"] = {name: value for name, value in plan.parameters.items() if name not in lifted}
     if context.experiment_name:
         spec["experiment_name"] = context.experiment_name
     if context.experiment_tags:

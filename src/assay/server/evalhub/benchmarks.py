@@ -9,9 +9,10 @@ from assay.model.errors import NotFound
 from assay.scheduler import reruns
 from assay.scheduler.identifiers import now
 from assay.server.body import read_json
-from assay.server.evalhub.jobs import page_head, submitted
+from assay.server.evalhub.jobs import submitted
+from assay.server.evalhub.paging import kept_page, page_of
 from assay.server.evalhub.queries import Parameters, index_of, list_match, matches, scalar_match
-from assay.server.respond import dump, json_bytes, no_content
+from assay.server.respond import dump, no_content
 from assay.server.services import caller, services
 from assay.store.jobs import CancelRun
 
@@ -20,22 +21,25 @@ LIST_PARAMETERS = ("limit", "offset", "provider_id", "id", "name", "category", "
 
 async def page(request: Request) -> Response:
     """Answer with a page of benchmarks, each with its provider's id."""
-    at, parameters = services(request), Parameters(request)
-    limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
-    scalars = {name: scalar_match(value) for name in ("id", "name", "category") if (value := parameters.text(name))}
-    provider, tags = parameters.text("provider_id"), parameters.text("tags")
-    parameters.only_known(LIST_PARAMETERS)
-    found = [
-        {"provider_id": entry.id, **benchmark}
-        for entry in await at.offerings.entries("provider", caller(request).tenant)
-        if not provider or matches(scalar_match(provider), {entry.id})
-        for benchmark in entry.body["benchmarks"]
-        if all(matches(match, {benchmark[name]}) for name, match in scalars.items())
-        and (not tags or matches(list_match(tags), set(benchmark.get("tags", []))))
-    ]
-    shown = found[offset : offset + limit] if limit else found[offset:]
-    head = page_head(parameters.links(limit, offset, len(found)), limit, len(found))
-    return json_bytes(head + b",".join(map(dump, shown)) + b"]}\n")
+    at, tenant = services(request), caller(request).tenant
+
+    async def make(parameters: Parameters) -> bytes:
+        limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
+        scalars = {name: scalar_match(value) for name in ("id", "name", "category") if (value := parameters.text(name))}
+        provider, tags = parameters.text("provider_id"), parameters.text("tags")
+        parameters.only_known(LIST_PARAMETERS)
+        found = [
+            {"provider_id": entry.id, **benchmark}
+            for entry in await at.offerings.entries("provider", tenant)
+            if not provider or matches(scalar_match(provider), {entry.id})
+            for benchmark in entry.body["benchmarks"]
+            if all(matches(match, {benchmark[name]}) for name, match in scalars.items())
+            and (not tags or matches(list_match(tags), set(benchmark.get("tags", []))))
+        ]
+        shown = found[offset : offset + limit] if limit else found[offset:]
+        return page_of(parameters, limit, offset, len(found), map(dump, shown))
+
+    return await kept_page(request, make)
 
 
 async def cancel(request: Request) -> Response:

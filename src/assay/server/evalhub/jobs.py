@@ -16,9 +16,10 @@ from assay.scheduler.identifiers import now
 from assay.server.body import read_json
 from assay.server.evalhub.filters import PARAMETERS as FILTERS
 from assay.server.evalhub.filters import job_filter
+from assay.server.evalhub.paging import kept_page, page_of
 from assay.server.evalhub.queries import Parameters
 from assay.server.evalhub.rendering import job_document
-from assay.server.respond import dump, is_current, json_bytes, no_content
+from assay.server.respond import is_current, json_bytes, no_content
 from assay.server.services import Services, caller, services
 from assay.store.base import job_topic
 from assay.store.jobs import CancelJob, DeleteJob
@@ -79,38 +80,21 @@ async def get(request: Request) -> Response:
 async def page(request: Request) -> Response:
     """Answer with a page of jobs, newest first."""
     at, tenant = services(request), caller(request).tenant
-    key, generation = page_key(request, tenant), at.store.generation
-    kept = None if generation is None else at.pages.get(key, generation)
-    if kept is None:
-        kept = await _page(at, tenant, Parameters(request))
-        if generation is not None:
-            at.pages.put(key, generation, kept)
-    return json_bytes(kept)
 
+    async def make(parameters: Parameters) -> bytes:
+        limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
+        where = job_filter(parameters, tenant)
+        parameters.only_known(LIST_PARAMETERS)
+        versions, total = await at.store.scan(PageVersions(where, limit, offset))
+        documents = {job_id: at.documents.get(job_id, version) for job_id, version in versions}
+        missing = tuple(job_id for job_id, document in documents.items() if document is None)
+        if missing:
+            for job, runs in await at.store.scan(JobsWithRuns(missing)):
+                documents[job.id] = at.documents.put(job.id, job.version, job_document(job, runs))
+        items = (document[:-1] for document in documents.values() if document is not None)
+        return page_of(parameters, limit, offset, total, items)
 
-def page_key(request: Request, tenant: str) -> str:
-    """Return what a page is kept under."""
-    return "\0".join((tenant, request.scope["path"], request.scope["query_string"].decode("latin-1")))
-
-
-async def _page(at: Services, tenant: str, parameters: Parameters) -> bytes:
-    limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
-    where = job_filter(parameters, tenant)
-    parameters.only_known(LIST_PARAMETERS)
-    versions, total = await at.store.scan(PageVersions(where, limit, offset))
-    documents = {job_id: at.documents.get(job_id, version) for job_id, version in versions}
-    missing = tuple(job_id for job_id, document in documents.items() if document is None)
-    if missing:
-        for job, runs in await at.store.scan(JobsWithRuns(missing)):
-            documents[job.id] = at.documents.put(job.id, job.version, job_document(job, runs))
-    items = b",".join(document[:-1] for document in documents.values() if document is not None)
-    head = page_head(parameters.links(limit, offset, total), limit, total)
-    return head + items + b"]}\n"
-
-
-def page_head(links: dict[str, dict[str, str]], limit: int, total: int) -> bytes:
-    """Return the start of a page's JSON, up to its first item."""
-    return dump({**links, "limit": limit, "total_count": total})[:-1] + b',"items":['
+    return await kept_page(request, make)
 
 
 async def delete(request: Request) -> Response:

@@ -24,7 +24,7 @@ from assay.scheduler.catalogue import KINDS, SYSTEM, Entry
 from assay.scheduler.identifiers import new_id, now
 from assay.scheduler.offerings import of_resource
 from assay.server.body import read_json
-from assay.server.evalhub.jobs import page_head
+from assay.server.evalhub.paging import kept_page, page_of
 from assay.server.evalhub.queries import Parameters, list_match, matches, scalar_match
 from assay.server.evalhub.rendering import entry_document
 from assay.server.respond import json_bytes, no_content
@@ -63,19 +63,22 @@ class Face:
 
     async def page(self, request: Request) -> Response:
         """Answer with a page: the catalogue's entries by id, then the tenant's, newest first."""
-        at, parameters, tenant = services(request), Parameters(request), caller(request).tenant
-        limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
-        benchmarks = parameters.flag("benchmarks", default=True)
-        wanted = _Filter(parameters)
-        parameters.only_known(self.parameters)
-        found = [entry for entry in await at.offerings.entries(self.kind, tenant) if wanted.wants(entry)]
-        counts = await at.store.scan(JobsOfCollections(tenant)) if self.kind == "collection" else {}
-        if wanted.sort_by:
-            found = _sorted(found, wanted.sort_by, counts)
-        shown = found[offset : offset + limit] if limit else found[offset:]
-        items = b",".join(_document(entry, benchmarks, counts.get(entry.id, 0)) for entry in shown)
-        head = page_head(parameters.links(limit, offset, len(found)), limit, len(found))
-        return json_bytes(head + items + b"]}\n")
+        at, tenant = services(request), caller(request).tenant
+
+        async def make(parameters: Parameters) -> bytes:
+            limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
+            benchmarks = parameters.flag("benchmarks", default=True)
+            wanted = _Filter(parameters)
+            parameters.only_known(self.parameters)
+            found = [entry for entry in await at.offerings.entries(self.kind, tenant) if wanted.wants(entry)]
+            counts = await at.store.scan(JobsOfCollections(tenant)) if self.kind == "collection" else {}
+            if wanted.sort_by:
+                found = _sorted(found, wanted.sort_by, counts)
+            shown = found[offset : offset + limit] if limit else found[offset:]
+            items = (_document(entry, benchmarks, counts.get(entry.id, 0)) for entry in shown)
+            return page_of(parameters, limit, offset, len(found), items)
+
+        return await kept_page(request, make)
 
     async def get(self, request: Request) -> Response:
         """Answer with one resource."""

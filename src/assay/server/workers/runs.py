@@ -32,12 +32,15 @@ async def start(request: Request) -> Response:
 
 async def end(request: Request) -> Response:
     """An attempt has ended."""
-    at, moment = services(request), now()
+    at, moment, run_id = services(request), now(), request.path_params["run_id"]
     ending = await read_struct(request, Ending, at.settings.max_body_bytes)
     if ending.outcome not in OUTCOMES:
         raise BadRequest(error=f"outcome must be one of: {', '.join(sorted(OUTCOMES))}")
     grace = round(at.settings.grace_seconds * 1_000_000)
-    await at.store.apply(EndRun(request.path_params["run_id"], ending, moment, rfc3339(moment), grace))
+    await at.store.apply(EndRun(run_id, ending, moment, rfc3339(moment), grace))
+    run = await at.store.lookup(RunById(run_id))
+    if run is not None:  # whoever follows the log need not wait for more
+        at.store.signals.announce([log_topic(run.job_id)])
     return no_content()
 
 
