@@ -1,0 +1,1 @@
+"""The documentation is complete, and what it names is there."""
