@@ -23,25 +23,41 @@ class Setting:
     purpose: str
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is no whole number") from None
+
+
 def _port(text: str) -> int:
-    port = int(text)
+    port = _whole(text)
     if not 0 <= port < 65536:
         raise ValueError("a port lies between 0 (any free one) and 65535")
     return port
 
 
 def _count(text: str) -> int:
-    count = int(text)
+    count = _whole(text)
     if count < 1:
         raise ValueError("at least 1 is needed")
     return count
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is no number of seconds") from None
     if not 0 <= seconds < float("inf"):
         raise ValueError("a number of seconds, 0 or more, is needed")
     return seconds
+
+
+def _yes(text: str) -> bool:
+    if text.lower() not in ("yes", "no", "true", "false", "1", "0"):
+        raise ValueError("yes or no is needed")
+    return text.lower() in ("yes", "true", "1")
 
 
 def _database(text: str) -> str:
@@ -62,6 +78,7 @@ def _folders(text: str) -> tuple[Path, ...]:
 
 SETTINGS = (
     Setting("host", "ASSAY_HOST", "127.0.0.1", str, "address the server listens on"),
+    Setting("open_access", "ASSAY_OPEN_ACCESS", "no", _yes, "serve callers that nobody has checked on other addresses"),
     Setting("port", "ASSAY_PORT", "8080", _port, "port the server listens on; 0 picks a free one"),
     Setting("data", "ASSAY_DATA", "~/.local/share/assay", lambda t: Path(t).expanduser(), "folder for everything kept"),
     Setting("database", "ASSAY_DATABASE", "", _database, "postgresql:// URL; empty for a SQLite file in the data folder"),

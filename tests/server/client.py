@@ -57,13 +57,20 @@ class Api:
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Reply:
         """Send one request. `body`: bytes as they are, anything else as JSON."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        connection = self._connection()
+        connection, reused = self._connection()
         try:
             connection.request(method, path, data, {**self.headers, **(headers or {})})
             answer = connection.getresponse()
             return Reply(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
+        except (http.client.RemoteDisconnected, ConnectionError):
+            connection.close()
+            self._local.connection = None
+            if reused:  # the server closes connections that have been idle
+                return self.call(method, path, body, headers)
+            raise
         except BaseException:
             connection.close()
+            self._local.connection = None
             raise
 
     def get(self, path: str, **headers: str) -> Reply:
@@ -76,16 +83,20 @@ class Api:
         return self.call("DELETE", path)
 
     def lines(self, path: str) -> Iterator[bytes]:
-        """Yield the lines of an answer as they arrive, on a connection of its own."""
+        """Begin to read an answer, on a connection of its own; return its lines as they arrive."""
         connection = self._open()
-        try:
-            connection.request("GET", path, headers=self.headers)
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
-            while line := answer.readline():
-                yield line
-        finally:
-            connection.close()
+        connection.request("GET", path, headers=self.headers)
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+
+        def arriving() -> Iterator[bytes]:
+            try:
+                while line := answer.readline():
+                    yield line
+            finally:
+                connection.close()
+
+        return arriving()
 
     def submit(self, *benchmarks: str, provider: str = "manual", **members: Any) -> str:
         """Submit a job with these benchmarks of `provider`; return its id."""
@@ -104,11 +115,13 @@ class Api:
         event = {"provider_id": provider, "id": benchmark, "benchmark_index": 0, "status": status} | members
         return self.post(f"{JOBS}/{job_id}/events", {"benchmark_status_event": event})
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
+        """Return this thread's connection, and whether it has been used before."""
         found: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if found is None:
-            found = self._local.connection = self._open()
-        return found
+        if found is not None:
+            return found, True
+        self._local.connection = opened = self._open()
+        return opened, False
 
     def _open(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.server import catalogue
+from tests.server.acting import KEY, Worker
 from tests.server.client import Api
 from tests.server.serving import Served, serving
 
@@ -16,7 +17,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server without a worker, with a provider `manual` that nobody carries out."""
     folder = tmp_path_factory.mktemp("server")
     manual = catalogue.provider("manual", "true")
-    with serving(folder, "--catalog", str(catalogue.write(folder / "catalogue", manual))) as running:
+    written = catalogue.write(folder / "catalogue", manual)
+    patient = {"ASSAY_WORKER_KEY": KEY, "ASSAY_LEASE_SECONDS": "600"}
+    with serving(folder, "--catalog", str(written), **patient) as running:
         yield running
 
 
@@ -24,3 +27,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def api(served: Served) -> Api:
     """A client of the server."""
     return served.api
+
+
+@pytest.fixture
+def worker(api: Api) -> Worker:
+    """A worker that the test plays."""
+    return Worker(api)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Container
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +32,21 @@ class BlobStore:
         """Return a writer for one new blob."""
         self._root.mkdir(parents=True, exist_ok=True)
         return BlobWriter(self)
+
+    def sweep(self, referenced: Container[str], older_than: float) -> int:
+        """Delete blobs that are not `referenced` and were written before `older_than` (seconds since 1970); return how many.
+
+        What has just been written may be about to be referred to, so leave it time.
+        """
+        dropped = 0
+        for path in self._root.glob("[0-9a-f][0-9a-f]/*/*"):
+            if f"sha256:{path.name}" not in referenced and path.stat().st_mtime < older_than:
+                path.unlink(missing_ok=True)
+                dropped += 1
+        for path in self._root.glob("incoming-*"):
+            if path.stat().st_mtime < older_than:
+                path.unlink(missing_ok=True)
+        return dropped
 
     @property
     def root(self) -> Path:

@@ -26,7 +26,7 @@ from assay.cli.settings import Settings, pass_settings, server_options
 )
 @pass_settings
 def artifacts(settings: Settings, job: str, index: int | None, folder: Path | None) -> None:
-    """List what a job has kept (results, samples, manifest), or download it. Downloads are checked by digest.
+    """List what a job has kept (results and samples), or download it. Downloads are checked by digest.
 
     \b
     Examples:

@@ -136,22 +136,34 @@ def number(value: Any) -> str:
 
 
 def passed(job: Job) -> bool:
-    """Say whether a job counts as passed: it is completed, and no test of it or of its benchmarks says
-    otherwise.
+    """Say whether a job counts as passed: it is completed, no test of it or of its benchmarks says otherwise, and every
+    threshold that was asked for could be applied.
     """
     results = job.get("results", {})
     tests = [results.get("test"), *(row.get("test") for row in results.get("benchmarks") or [])]
-    return state(dict(job)) == "completed" and all(test["pass"] for test in tests if test)
+    return state(dict(job)) == "completed" and all(test["pass"] for test in tests if test) and not untested(job)
+
+
+def untested(job: Job) -> bool:
+    """Say whether the submission asked for a threshold that could not be applied, for want of a metric."""
+    results = job.get("results", {})
+    tested = {row["benchmark_index"] for row in results.get("benchmarks") or [] if row.get("test")}
+    asked = {i for i, benchmark in enumerate(job.get("benchmarks") or []) if benchmark.get("pass_criteria")}
+    return bool(asked - tested) or ("pass_criteria" in job and "test" not in results)
 
 
 def verdict(job: Job) -> str:
     """Return one line that says how a job ended, with its weighted score where it has one."""
     test = job.get("results", {}).get("test")
     how = state(dict(job))
+    if how == "completed" and untested(job):
+        return "job completed, fail (a threshold was asked for, but its metric was not reported: name one with --metric)"
     if not test:
         return f"job {how}" if how != "completed" else "job completed, nothing was tested against a threshold"
     relation = "≥" if test["pass"] else "<"
     score = f"score {number(test['score'])} {relation} threshold {test['threshold']:g}"
+    if test["pass"] and not passed(job):
+        return f"job {how}, fail ({score}, but a benchmark missed its own)"
     return f"job {how}, {'pass' if passed(job) else 'fail'} ({score})"
 
 

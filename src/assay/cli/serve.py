@@ -12,6 +12,12 @@ from assay.cli.programs import start_server
 
 @click.command()
 @click.option("--host", help="Address to listen on (ASSAY_HOST; else 127.0.0.1).")
+@click.option(
+    "--open-access",
+    is_flag=True,
+    default=None,
+    help="Listen on an address that others reach, though callers are not checked (ASSAY_OPEN_ACCESS).",
+)
 @click.option("--port", help="Port to listen on; 0 picks a free one (ASSAY_PORT; else 8080).")
 @click.option(
     "--data",

@@ -60,5 +60,5 @@ def _key(file: Path | None) -> str:
         raise CommandError(f"The key file {file} is not text.") from None
     if not key:
         where = f"The key file {file} is empty" if file else f"{KEY_VARIABLE} is not set"
-        raise CommandError(f"A worker needs a key: {where}. The server keeps it in its data folder.")
+        raise CommandError(f"A worker needs a key: {where}. Start the server with the same key in its environment.")
     return key

@@ -161,7 +161,7 @@ class UnknownWorker(AssayError):
 
 
 class Unauthorised(AssayError):
-    """This call needs the key of a worker. Start the worker with the key that the server printed or was given."""
+    """This call needs the key of a worker. Start server and worker with the same ASSAY_WORKER_KEY in the environment."""
 
     code, status = "unauthorized", 401
 

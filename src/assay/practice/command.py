@@ -52,7 +52,7 @@ def practice_model(host: str, port: int, api_key_file: Path | None, **settings: 
       curl http://127.0.0.1:8400/v1/chat/completions -H 'content-type: application/json' \\
         -d '{"model": "practice", "messages": [{"role": "user", "content": "What is 7 plus 5?"}]}'
       assay practice-model --port 0 --latency-ms 50 --fail-rate 0.1     # how does my run cope with errors?
-      assay practice-model --fail-on "7 plus 5"                         # one sample that fails for good
+      assay practice-model --fail-on "11 plus 5"                        # one sample that fails for good
     """
     from assay.model.errors import CannotListen
     from assay.practice.options import Options

@@ -82,21 +82,36 @@ async def run(
         asyncio.create_task(_drain("stderr", process.stderr, output)),
     ]
     stopped = timed_out = False
+    ending = asyncio.create_task(_exited(process.pid))
+    stopping = asyncio.create_task(stop.wait())
     try:
         await started()
-        stopping, ending = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(process.wait())
         done, _ = await asyncio.wait((stopping, ending), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
         stopped, timed_out = stop.is_set() and ending not in done, not done
     finally:
-        grace_s = _STOP_GRACE_S if process.returncode is None else 0.0
+        grace_s = 0.0 if ending.done() else _STOP_GRACE_S
         await asyncio.shield(tree.end(process.pid, command.marker, grace_s=grace_s))
-        code = await process.wait()
         # Pipes close with the last process of the tree, and none is left.
-        await asyncio.wait(readers, timeout=2.0)
-        for reader in readers:
-            reader.cancel()
-    return Ended(code, stopped, timed_out)
+        closing = [*readers, asyncio.create_task(process.wait())]
+        await asyncio.wait(closing, timeout=2.0)
+        for task in (*closing, ending, stopping):
+            task.cancel()
+    return Ended(-9 if process.returncode is None else process.returncode, stopped, timed_out)
+
+
+async def _exited(pid: int) -> None:
+    """Return when the process itself has ended: `Process.wait` waits for everybody who holds its pipes, too."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 async def _drain(name: str, stream: asyncio.StreamReader, output: Callable[[str, bytes], None]) -> None:

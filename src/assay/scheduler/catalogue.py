@@ -23,6 +23,9 @@ SYSTEM = "system"
 KINDS = {"provider": (offering.PROVIDER, "ProviderConfig"), "collection": (offering.COLLECTION, "CollectionConfig")}
 """What a catalogue holds: the shape of each kind, and the name under which its failures are told."""
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader, in C where PyYAML has it: the built-in files take a tenth of the time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:
@@ -101,7 +104,7 @@ def _entry(kind: str, path: Path) -> Entry:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
+        entry = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader, either way
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CatalogueInvalid(path=path, problem=" ".join(str(error).split())) from error
     if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not entry["id"]:

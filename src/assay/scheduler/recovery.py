@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
+from assay.artifacts.blobs import BlobStore
 from assay.model.errors import AssayError
 from assay.scheduler.identifiers import now
 from assay.store.base import Store
 from assay.store.leases import LapseGraces, LapseLeases
-from assay.store.queries import Due
+from assay.store.queries import Due, ReferencedBlobs
 
 log = logging.getLogger(__name__)
+
+
+async def sweep(store: Store, blobs: BlobStore, period_s: float = 3600.0) -> None:
+    """Delete the blobs of deleted jobs, for ever; those of the last period are left alone."""
+    while True:
+        try:
+            referenced = await store.scan(ReferencedBlobs())
+            dropped = await asyncio.to_thread(blobs.sweep, referenced, time.time() - period_s)
+            if dropped:
+                log.info("deleted %d blobs that nothing refers to", dropped)
+        except (AssayError, OSError) as error:
+            log.error("blobs could not be swept: %s", error)
+        await asyncio.sleep(period_s)
 
 
 async def watch(store: Store, lease_s: float, period_s: float = 0.5) -> None:

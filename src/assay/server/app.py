@@ -7,8 +7,8 @@ Everything else belongs to the handlers.
 from __future__ import annotations
 
 import logging
+import random
 import time
-import uuid
 from typing import Any
 from urllib.parse import quote
 
@@ -63,6 +63,7 @@ class App:
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
+        metrics.active.inc()
         try:
             if scope["method"] == "OPTIONS":
                 response = no_content()
@@ -76,7 +77,10 @@ class App:
         except Exception:
             log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             response = error_response(AssayError(error=f"see the server's log for request {request_id}"), request_id)
-        await response(scope, receive, send_with_id)
+        try:
+            await response(scope, receive, send_with_id)
+        finally:
+            metrics.active.dec()
         method = scope["method"] if scope["method"] in _METHODS else "other"
         metrics.observe(route.path if route else "not_found", method, status, time.perf_counter() - began)
 
@@ -101,7 +105,13 @@ def _identity(scope: Scope) -> tuple[str, str | None]:
             text: str = value.decode("ascii")
             if text.isprintable():
                 request_id = text
-    return request_id or str(uuid.uuid4()), origin
+    return request_id or _new_id(), origin
+
+
+def _new_id() -> str:
+    """Return a random UUID. It names a request in logs and protects nothing, so the operating system is not asked."""
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def _route(found: tuple[dict[str, Route], dict[str, Any]] | None, scope: Scope, stranger: str | None) -> Route:

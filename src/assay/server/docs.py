@@ -15,6 +15,7 @@ from assay import __version__
 from assay.server.respond import json_response
 from assay.server.routes import Route, Scope, Table
 
+_DESCRIPTIONS = {304: "Nothing has changed", 503: "The store does not answer"}
 _ERROR_SCHEMA = {
     "type": "object",
     "required": ["message_code", "message", "trace"],
@@ -61,7 +62,7 @@ def _operation(route: Route) -> dict[str, Any]:
     ] + [{"name": q.name, "in": "query", "description": q.purpose, "schema": {"type": q.kind}} for q in route.query]
     answers: dict[str, Any] = {}
     for status, media_type in route.answers.items():
-        answers[str(status)] = {"description": "Success" if status < 400 else "Not available"}
+        answers[str(status)] = {"description": _DESCRIPTIONS.get(status, "Success")}
         if media_type:
             answers[str(status)]["content"] = {media_type: {"schema": {}}}
     by_status: dict[int, list[str]] = {}
@@ -115,10 +116,11 @@ async def page(request: Request) -> Response:
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1d2433;background:#fff}
 h1{margin-bottom:0}section{border-top:1px solid #d8dde6;padding:1rem 0}h2{font-size:1.3rem}
-h3{font:600 1rem ui-monospace,monospace;margin:1.4rem 0 .2rem}b{color:#0b6b57;margin-right:.6rem}
-table{border-collapse:collapse;font-size:.92rem}td{padding:.1rem 1rem .1rem 0;vertical-align:top}
+a{color:#0b5cad}
+h3{overflow-wrap:anywhere;font:600 1rem ui-monospace,monospace;margin:1.4rem 0 .2rem}b{color:#0b6b57;margin-right:.6rem}
+table{border-collapse:collapse;font-size:.92rem}td{overflow-wrap:anywhere;padding:.1rem 1rem .1rem 0;vertical-align:top}
 code{background:#f1f4f8;padding:0 .25rem}pre{background:#f1f4f8;padding:.8rem;overflow:auto;font-size:.82rem}
-@media(prefers-color-scheme:dark){body{background:#14181f;color:#dfe5ee}code,pre{background:#222833}b{color:#5fd0b3}
+@media(prefers-color-scheme:dark){body{background:#14181f;color:#dfe5ee}a{color:#7ab8ff}code,pre{background:#222833}b{color:#5fd0b3}
 section{border-color:#333b48}}
 """
 
@@ -144,7 +146,10 @@ def _page(table: Table) -> bytes:
 
 def _entry(method: str, path: str, operation: dict[str, Any]) -> str:
     def row(name: str, text: str) -> str:
-        return f"<tr><td><code>{html.escape(name)}</code><td>{html.escape(text)}"
+        return f"<tr><td><code>{html.escape(name)}</code><td>{prose(text)}"
+
+    def prose(text: str) -> str:
+        return re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text))
 
     rows = [row(p["name"], p.get("description", "")) for p in operation["parameters"]]
     rows += [row(status, answer["description"]) for status, answer in operation["responses"].items()]
@@ -153,5 +158,5 @@ def _entry(method: str, path: str, operation: dict[str, Any]) -> str:
     details = f"<details><summary>Request body</summary><pre>{html.escape(shown)}</pre></details>" if shown else ""
     return (
         f"<h3 id={operation['operationId']}><b>{method.upper()}</b>{html.escape(path)}</h3>"
-        f"<p>{html.escape(operation['summary'])}<table>{''.join(rows)}</table>{details}"
+        f"<p>{prose(operation['summary'])}<table>{''.join(rows)}</table>{details}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import secrets
@@ -13,7 +14,7 @@ from typing import Any
 from assay import listening
 from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
-from assay.model.errors import ExtraMissing, StoreUnusable
+from assay.model.errors import ExtraMissing, SettingInvalid, StoreUnusable
 from assay.scheduler import catalogue, recovery
 from assay.scheduler.offerings import Offerings
 from assay.server.app import App
@@ -35,6 +36,7 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
     `worker`: start one worker as a child process, and again whenever it dies. Raises CannotListen, StoreUnusable,
     CatalogueInvalid before anything is started. End the process with `os._exit` afterwards (see `assay.listening`).
     """
+    refuse_strangers(settings)
     entries = catalogue.load(settings.catalog)
     listener = listening.bind(settings.host, settings.port)
     with listener:
@@ -56,7 +58,10 @@ async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any
         metrics=Metrics(),
         worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
     )
-    tasks = [asyncio.create_task(recovery.watch(store, settings.lease_seconds))]
+    tasks = [
+        asyncio.create_task(recovery.watch(store, settings.lease_seconds)),
+        asyncio.create_task(recovery.sweep(store, at.blobs)),
+    ]
     embedded = EmbeddedWorker(settings, url, at.worker_key) if worker else None
     if embedded:
         keeping = asyncio.create_task(embedded.keep())
@@ -81,6 +86,23 @@ async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await store.close()
+
+
+def refuse_strangers(settings: Settings) -> None:
+    """Raise SettingInvalid for an address that others reach, unless the user has said that this is meant.
+
+    Whoever reaches the server can start processes on its machine.
+    """
+    try:
+        loopback = ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        loopback = settings.host == "localhost"
+    if not loopback and not settings.open_access:
+        problem = (
+            "others can reach this address, and whoever does can start processes here. Listen on 127.0.0.1 behind a proxy "
+            "that checks callers, or say that this is meant with --open-access"
+        )
+        raise SettingInvalid(name="host", origin=settings.origins["host"], problem=problem)
 
 
 async def open_store(settings: Settings) -> Store:

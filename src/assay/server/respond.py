@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +12,16 @@ from assay.model.errors import AssayError, PlainNotFound
 
 _encode = msgspec.json.Encoder().encode
 _ESCAPES = str.maketrans({"&": "\\u0026", "<": "\\u003c", ">": "\\u003e"})
+
+
+class JsonResponse(Response):
+    """JSON that is rendered already. Nearly every answer is one, so its two headers are put together by hand."""
+
+    def __init__(self, body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        self.status_code, self.body, self.background = status, body, None
+        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        for name, value in (headers or {}).items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
 
 
 def dump(value: Any) -> bytes:
@@ -27,12 +38,12 @@ def escape(encoded: bytes) -> bytes:
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return a JSON answer with a final newline."""
-    return Response(dump(value) + b"\n", status, headers, "application/json")
+    return JsonResponse(dump(value) + b"\n", status, headers)
 
 
 def json_bytes(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return an answer of JSON that is rendered already."""
-    return Response(body, status, headers, "application/json")
+    return JsonResponse(body, status, headers)
 
 
 def is_current(if_none_match: str, etag: str) -> bool:

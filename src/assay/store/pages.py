@@ -1,17 +1,19 @@
 """Pages of jobs: filters, order and totals, each answered from an index.
 
 Of the filters in a request the most selective leads: it has an index in the order of the page, and one branch for each of
-its values. The others only restrict. So a page costs what it shows, however many jobs there are.
+its values. The others only restrict. So a page costs what it shows, however many jobs there are. How many jobs there are in
+each state is kept by the database; other totals are counted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from assay.model.records import Job, Run
+from assay.model.states import JobState
 from assay.store.base import Row, Statement, Steps, run
 from assay.store.rows import job_of, run_of
 from assay.store.statements import statements
@@ -39,9 +41,20 @@ class JobFilter:
     before: str = ""
 
     @property
-    def everything(self) -> bool:
-        """Whether all jobs of the tenant are meant."""
-        return not (self.matches or self.since or self.before)
+    def states(self) -> tuple[str, ...] | None:
+        """The states that are meant, where nothing but the state matters; else None."""
+        match = self.matches.get("state", Match())
+        if self.since or self.before or self.matches.keys() - {"state"} or match.all_of or match.none_of:
+            return None
+        return match.any_of or tuple(JobState)
+
+    def positive(self) -> JobFilter:
+        """Return the same filter with the states that are meant in place of those that are not."""
+        match = self.matches.get("state")
+        if match is None or not match.none_of:
+            return self
+        wanted = tuple(state for state in match.any_of or JobState if state not in match.none_of)
+        return replace(self, matches={**self.matches, "state": Match(any_of=wanted or ("",))})
 
 
 _ALL = 1 << 62
@@ -58,12 +71,14 @@ class PageVersions:
     offset: int
 
     def steps(self) -> Steps[tuple[list[tuple[str, int]], int]]:
-        query = _compose(self.where)
+        where = self.where.positive()
+        query = _compose(where)
         window = self.limit + self.offset if self.limit else _ALL
         page = {**query.parameters, "window": window, "limit": self.limit or _ALL, "offset": self.offset}
         rows = yield Statement("page", page, query.page)
-        if self.where.everything:
-            (count,) = yield run("count_jobs", tenant=self.where.tenant)
+        if where.states is not None:
+            states = msgspec.json.encode(where.states).decode()
+            (count,) = yield run("count_jobs_in", tenant=where.tenant, states=states)
         else:
             (count,) = yield Statement("count", query.parameters, query.count)
         return [(row["id"], row["version"]) for row in rows], count["n"]
@@ -128,8 +143,10 @@ def _compose(where: JobFilter) -> _Composed:
         branches.append(restricted.replace(":lead", f":lead_{i}"))
     if not leads:
         del parameters["lead_0"]
-    ordered = [f"SELECT id FROM ({one} ORDER BY id DESC LIMIT :window) b" for one in branches]
-    ids = f"{' UNION '.join(ordered)} ORDER BY id DESC LIMIT :limit OFFSET :offset"
+    ids = branches[0]
+    if len(branches) > 1:
+        ids = " UNION ".join(f"SELECT id FROM ({one} ORDER BY id DESC LIMIT :window) b" for one in branches)
+    ids += " ORDER BY id DESC LIMIT :limit OFFSET :offset"
     page = sql["page"].replace(":ids", ids)
     count = f"SELECT count(*) AS n FROM ({' UNION '.join(branches)}) b"
     return _Composed(page, count, parameters)

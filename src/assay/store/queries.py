@@ -88,6 +88,14 @@ class ArtifactsOfRun:
 
 
 @dataclass(frozen=True)
+class ReferencedBlobs:
+    """The digest of every blob that an artifact refers to."""
+
+    def steps(self) -> Steps[set[str]]:
+        return {row["digest"] for row in (yield run("artifact_digests"))}
+
+
+@dataclass(frozen=True)
 class EventsOfJob:
     """Up to `limit` events of a job with a sequence number above `after`, in order."""
 

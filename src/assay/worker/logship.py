@@ -12,6 +12,8 @@ from assay.telemetry.redaction import Redactor
 _PERIOD_S = 0.25
 _LONGEST_LINE = 1 << 16
 _TAIL = 20
+_NOTICE = 100
+"""Bytes kept free for the line that says that the log is cut; the server takes no more than the limit."""
 
 
 class LogShip:
@@ -77,7 +79,8 @@ class LogShip:
             return
         framed = b"%d %s\n" % (time.time_ns() // 1_000_000, line)
         self._taken += len(framed)
-        if self._taken >= self._limit:
+        if self._taken > self._limit - _NOTICE:
+            self._taken = self._limit
             framed = b"%d [the log is cut here: it reached its limit of %d bytes]\n" % (
                 time.time_ns() // 1_000_000,
                 self._limit,

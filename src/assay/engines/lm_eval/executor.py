@@ -111,6 +111,7 @@ class LmEvalExecutor:
             bootstrap_iters=given.bootstrap_iters,
             max_error_rate=given.max_error_rate,
             allow_online=given.allow_online,
+            confirm_unsafe_code=given.confirm_unsafe_code,
             metadata=given.metadata,
             **seeds,  # type: ignore[arg-type]
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -21,26 +21,29 @@ class LmEvalParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     include_path: str = ""
     """Folder of task files on the server's machine."""
     endpoint: Literal["", "chat", "completions"] = ""
-    num_fewshot: int | None = None
-    num_few_shot: int | None = None
-    limit: float | None = None
+    num_fewshot: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    num_few_shot: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    limit: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """Samples per task; below 1 it is a fraction."""
     num_examples: int | None = None
     """The same as `limit`, as EvalHub calls it."""
     gen_kwargs: dict[str, Any] = {}
-    num_concurrent: int = 8
+    num_concurrent: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     system_instruction: str | None = None
     apply_chat_template: bool | None = None
     fewshot_as_multiturn: bool = True
     max_length: int = 2048
     max_gen_toks: int = 256
-    max_error_rate: float = 0.1
+    max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
     """Greatest fraction of samples without an answer that leaves the run a success."""
     seed: int | None = None
     bootstrap_iters: int = 100_000
     tokenizer: str | None = None
     tokenizer_backend: Literal["auto", "remote", "huggingface", "none"] = "auto"
     allow_online: bool = False
+    """Let the run fetch data sets from the hub."""
+    confirm_unsafe_code: bool = False
+    """Run tasks that execute what the model wrote."""
     metadata: dict[str, Any] = {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -54,7 +55,7 @@ async def get(request: Request) -> Response:
     tenant = caller(request).tenant
     wanted = request.headers.get("if-none-match", "")
     wait_s = _preferred_wait(request) if wanted else 0.0
-    deadline = asyncio.get_running_loop().time() + wait_s
+    deadline = time.monotonic() + wait_s
     while True:
         ticket = at.store.signals.ticket([job_topic(job_id)]) if wait_s else None
         found = await at.store.lookup(JobVersion(job_id))
@@ -72,7 +73,7 @@ async def get(request: Request) -> Response:
                 document = at.documents.put(job_id, job.version, job_document(job, runs))
                 etag = f'"{job.version}"'
             return json_bytes(document, headers={"ETag": etag})
-        left = deadline - asyncio.get_running_loop().time()
+        left = deadline - time.monotonic()
         if ticket is None or left <= 0 or at.store.signals.closed or not await ticket.wait(left):
             return Response(status_code=304, headers={"ETag": etag})
 

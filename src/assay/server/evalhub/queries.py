@@ -24,7 +24,7 @@ class Parameters:
         self._values: dict[str, list[str]] = {}
         for name, value in parse_qsl(raw, keep_blank_values=True, errors="replace"):
             self._values.setdefault(name, []).append(value)
-        self._path = request.url.path
+        self._path = request.scope["path"]
         self._uri = f"{self._path}?{raw}" if raw else self._path
 
     def text(self, name: str) -> str:

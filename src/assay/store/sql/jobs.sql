@@ -54,8 +54,9 @@ FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.job_id IN (SELECT value FROM json_each(:ids))
 ORDER BY r.job_id, r.idx
 
--- name: count_jobs
-SELECT coalesce(sum(n), 0) AS n FROM job_counts WHERE tenant = :tenant
+-- name: count_jobs_in
+SELECT coalesce(sum(n), 0) AS n FROM job_counts
+WHERE tenant = :tenant AND state IN (SELECT value FROM json_each(:states))
 
 -- name: count_jobs_of_collections
 SELECT collection, count(*) AS n FROM jobs WHERE tenant = :tenant AND collection <> '' GROUP BY collection

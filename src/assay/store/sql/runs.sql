@@ -54,6 +54,9 @@ SELECT name, digest, size, media_type FROM artifacts WHERE run_id = :run_id AND 
 -- name: artifacts_of_run
 SELECT name, digest, size, media_type FROM artifacts WHERE run_id = :run_id ORDER BY name
 
+-- name: artifact_digests
+SELECT DISTINCT digest FROM artifacts
+
 -- name: attempts_of_run
 SELECT run_id, number, fence, worker, leased_at, started_at, ended_at, outcome, code, message, exit_code
 FROM attempts WHERE run_id = :run_id ORDER BY number

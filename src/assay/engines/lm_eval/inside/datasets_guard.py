@@ -77,7 +77,7 @@ def explain(path: str, name: Any, options: dict[str, Any], error: Exception, *, 
         return RunFailed(
             "needs_network",
             f"The data set '{title}' is not on this machine, and this run may not use the network. "
-            "Allow the run to go online, or put the data set into the engine's cache first.",
+            "Set the parameter allow_online to true, or put the data set into the engine's cache first.",
         )
     if isinstance(error, DatasetNotFoundError):
         return RunFailed(

@@ -1,0 +1,97 @@
+"""The API describes itself, wholly and truly."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+import pytest
+import yaml
+
+from assay.server.routes import Route
+from assay.server.table import ROUTES
+from tests.server.client import Api
+
+BY_NAME = {route.name: route for route in ROUTES}
+
+
+def named(route: Route) -> str:
+    return route.name
+
+
+@pytest.fixture(scope="module")
+def described(api: Api) -> dict[str, Any]:
+    """The OpenAPI document that the server serves."""
+    return dict(api.get("/openapi.yaml", accept="application/json").json)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=named)
+def test_a_route_is_documented(route: Route, described: dict[str, Any]) -> None:
+    operation = described["paths"][route.path][route.method.lower()]
+    assert operation["operationId"] == route.name
+    assert operation["summary"].endswith(".")
+    assert len(operation["summary"]) > 10
+    assert operation["tags"] != []
+    statuses = {int(status) for status in operation["responses"]}
+    assert [status for status in statuses if status < 300]
+    assert [status for status in statuses if status >= 400] or route.tag == "service"
+    assert all(answer["description"] for answer in operation["responses"].values())
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=named)
+def test_every_parameter_says_what_it_is(route: Route, described: dict[str, Any]) -> None:
+    parameters = described["paths"][route.path][route.method.lower()]["parameters"]
+    assert {p["name"] for p in parameters if p["in"] == "path"} == {part[1:-1] for part in route.path.split("/") if part[:1] == "{"}
+    assert all(parameter["required"] for parameter in parameters if parameter["in"] == "path")
+    assert all(parameter.get("description") for parameter in parameters)
+    assert all(parameter["schema"]["type"] in ("string", "integer", "boolean") for parameter in parameters)
+
+
+def test_names_of_operations_are_unique() -> None:
+    assert len(BY_NAME) == len(ROUTES)
+
+
+def test_the_document_has_every_route_and_no_other(described: dict[str, Any]) -> None:
+    listed = {(method.upper(), path) for path, operations in described["paths"].items() for method in operations}
+    assert listed == {(route.method, route.path) for route in ROUTES}
+
+
+def test_yaml_and_json_say_the_same(api: Api, described: dict[str, Any]) -> None:
+    reply = api.get("/openapi.yaml")
+    assert reply.headers["content-type"] == "application/yaml"
+    assert yaml.safe_load(reply.body) == described
+    assert described["openapi"].startswith("3.1.")
+
+
+def test_every_error_of_the_table_is_in_the_document_with_its_code(described: dict[str, Any]) -> None:
+    for route in ROUTES:
+        responses = described["paths"][route.path][route.method.lower()]["responses"]
+        for error in route.errors:
+            assert f"`{error.code}`" in responses[str(error.status)]["description"], (route.name, error.code)
+
+
+def test_a_body_is_described_by_the_shape_that_reads_it(described: dict[str, Any]) -> None:
+    submitted = described["paths"]["/api/v1/evaluations/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert submitted["required"] == ["name", "model"]
+    assert submitted["properties"]["benchmarks"]["items"]["required"] == ["id", "provider_id"]
+    assert submitted["properties"]["timeout_seconds"] == {"type": "number", "minimum": 0}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=named)
+def test_the_page_mentions_every_route(api: Api, route: Route) -> None:
+    assert f"<b>{route.method}</b>{html.escape(route.path)}" in _page(api)
+    assert html.escape(route.summary).replace("`", "") in _page(api).replace("<code>", "").replace("</code>", "")
+
+
+def test_the_page_is_whole_without_anything_from_elsewhere(api: Api) -> None:
+    reply = api.get("/docs")
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert reply.headers["cache-control"] == "no-cache, no-store, must-revalidate"
+    assert (reply.headers["pragma"], reply.headers["expires"]) == ("no-cache", "0")
+    assert "http://" not in reply.text
+    assert "https://" not in reply.text
+    assert "<script" not in reply.text
+
+
+def _page(api: Api) -> str:
+    return api.get("/docs").text
