@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import random
-import shutil
 import statistics
 import sys
 import tempfile
@@ -166,7 +165,10 @@ def main() -> None:
             found = measure(case, sides, options.rounds, options.seconds)
             rows.append(_row(case, *found))
             print(f"  {' | '.join(rows[-1])}", file=sys.stderr)
-            figures.append({"case": case.name, "connections": case.connections} | dict(zip(("peer", "ours"), map(asdict, found), strict=True)))  # noqa: E501
+            figures.append(
+                {"case": case.name, "connections": case.connections}
+                | dict(zip(("peer", "ours"), map(asdict, found), strict=True))
+            )
         for server in (theirs, ours):
             memory[server.name] += [server.memory_mib(), server.memory_mib("VmHWM")]
     print(f"{options.jobs:,} finished jobs in each; medians of {options.rounds} rounds of {options.seconds:g} s\n")

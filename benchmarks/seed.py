@@ -18,7 +18,22 @@ JOBS = "/api/v1/evaluations/jobs"
 RUN, IDLE = "bench-run", "bench-idle"
 """A provider whose command does nothing, and one without a command."""
 
-_WORDS = "latency recall answer prompt token context judge sample choice weight signal corpus metric policy".split()
+_WORDS = [
+    "latency",
+    "recall",
+    "answer",
+    "prompt",
+    "token",
+    "context",
+    "judge",
+    "sample",
+    "choice",
+    "weight",
+    "signal",
+    "corpus",
+    "metric",
+    "policy",
+]
 
 
 def write_catalogue(folder: Path) -> None:

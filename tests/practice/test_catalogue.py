@@ -14,7 +14,7 @@ from assay.practice.fitting import LanguageModel
 from assay.practice.generation import Decoding, generate, score
 
 CATALOGUE = Path(str(resources.files("assay.catalogue")))
-PROVIDERS = sorted((CATALOGUE / "providers").glob("*.yaml"))
+PROVIDERS = [CATALOGUE / "providers" / f"{name}.yaml" for name in ("lm_eval", "practice")]
 TASKS = CATALOGUE / "tasks" / "practice"
 
 

@@ -15,7 +15,7 @@ from assay.model.results import Report, Result
 from assay.model.scores import Criteria
 from assay.model.states import Status
 from assay.store.base import Row, Statement, Steps, Store
-from assay.store.jobs import CancelJob, CreateJob, DeleteJob
+from assay.store.jobs import CancelJob, CancelRun, CreateJob, DeleteJob
 from assay.store.leases import LapseGraces, LapseLeases, RegisterWorker, RenewLeases, TakeRuns
 from assay.store.queries import AttemptsOfRun, EventsOfJob, JobWithRuns
 from assay.store.runs import EndRun, ReportRun, StartRun
@@ -63,6 +63,8 @@ def new_job(
     max_attempts: int = 3,
     key: str = "",
     spec: bytes = b'{"name":"j"}',
+    model: str = "",
+    collection: str = "",
     threshold: float | None = None,
 ) -> NewJob:
     """A submission of `runs` benchmarks b0, b1, … of provider p."""
@@ -82,6 +84,8 @@ def new_job(
         tags=list(tags),
         spec=spec,
         runs=made,
+        model=model,
+        collection=collection,
         threshold=threshold,
         priority=priority,
         max_attempts=max_attempts,
@@ -159,6 +163,9 @@ class Life:
 
     async def cancel(self, job: NewJob, tenant: str | None = None) -> None:
         await self.store.apply(CancelJob(job.id, tenant, self.now))
+
+    async def cancel_run(self, job: NewJob, index: int = 0, tenant: str | None = None) -> None:
+        await self.store.apply(CancelRun(job.id, index, tenant, self.now))
 
     async def delete(self, job: NewJob, tenant: str | None = None) -> list[str]:
         return await self.store.apply(DeleteJob(job.id, tenant))

@@ -70,7 +70,12 @@ async def test_a_metric_of_any_size_is_kept(life: Life, value: int) -> None:
 
 
 async def test_the_jobs_score_weighs_every_benchmark_that_was_judged(life: Life) -> None:
-    criteria = [Criteria("acc", threshold=0.5, weight=3.0), Criteria("err", True, 0.5), Criteria(), Criteria("ms", True, 300.0)]
+    criteria = [
+        Criteria("acc", threshold=0.5, weight=3.0),
+        Criteria("err", True, 0.5),
+        Criteria(),
+        Criteria("ms", True, 300.0),
+    ]
     job = await life.submit(4, criteria=criteria, threshold=0.9)
     await life.register()
     for lease, metrics in zip(await life.take(4), [{"acc": 0.8}, {"err": 0.2}, {"x": 1}, {"ms": 250}], strict=True):

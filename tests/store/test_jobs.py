@@ -20,7 +20,9 @@ from .life import Life, holding, new_job
 async def test_a_job_comes_back_as_it_was_submitted(life: Life) -> None:
     spec = '{"name":"j","custom":{"ü":"\\u0000"}}'.encode()
     criteria = [Criteria("acc", True, 0.25, 2.0)]
-    job = await life.submit(2, name="name, with | signs", tenant="t", owner="o", spec=spec, criteria=criteria, threshold=0.75)
+    job = await life.submit(
+        2, name="name, with | signs", tenant="t", owner="o", spec=spec, criteria=criteria, threshold=0.75
+    )
     stored, runs = await life.job(job), await life.runs(job)
     assert (stored.id, stored.kind, stored.tenant, stored.owner) == (job.id, "evaluation", "t", "o")
     assert (stored.name, stored.spec, stored.state) == ("name, with | signs", spec, JobState.PENDING)
@@ -104,7 +106,7 @@ async def test_cancelling_a_waiting_job_cancels_every_run(life: Life) -> None:
     for run in await life.runs(job):
         assert (run.state, run.verdict, run.finished_at) == (RunState.CANCELLED, Verdict.USER, life.now)
         assert report_of(run).error_message == CANCELLED
-    assert CANCELLED == Message("Evaluation job cancelled", "evaluation_job_cancelled", "server")
+    assert Message("Evaluation job cancelled", "evaluation_job_cancelled", "server") == CANCELLED
     await life.register()
     assert await life.take(9) == []
     await life.check_counters()
@@ -165,6 +167,27 @@ async def test_the_result_of_a_run_that_was_cancelled_meanwhile_is_not_taken(lif
     assert (await life.job(job)).state is JobState.CANCELLED
 
 
+async def test_one_run_can_be_cancelled_while_the_others_go_on(life: Life) -> None:
+    job = await life.submit(3, tenant="a")
+    await life.register()
+    (lease,) = await life.take()
+    for index in (0, 1):
+        await life.cancel_run(job, index, "a")
+        await life.cancel_run(job, index)
+    first, second, third = await life.runs(job)
+    assert (first.state, first.worker, second.state, second.worker) == (RunState.CANCELLED, "w", RunState.CANCELLED, None)
+    assert (third.state, (await life.job(job)).state) == (RunState.QUEUED, JobState.RUNNING)
+    assert await life.beat(holding(lease)) == [lease.run_id]
+    await life.report(job, Status.COMPLETED, 2)
+    assert (await life.job(job)).state is JobState.PARTIALLY_FAILED
+    with pytest.raises(JobIsTerminal):
+        await life.cancel_run(job, 2)
+    for tenant, index in (("b", 0), ("a", 3)):
+        with pytest.raises(NotFound):
+            await life.cancel_run(job, index, tenant)
+    await life.check_counters()
+
+
 @pytest.mark.parametrize("act", ["cancel", "delete"])
 async def test_a_job_of_another_tenant_does_not_exist(life: Life, act: str) -> None:
     job = await life.submit(tenant="a")
@@ -186,7 +209,18 @@ async def test_deleting_a_job_leaves_nothing_of_it(life: Life) -> None:
     await life.end(leases[-1], metrics={"acc": 1}, artifacts=[])
     await life.delete(keep)
     assert await life.delete(gone) == [run.id for run in gone.runs]
-    tables = ["jobs", "job_specs", "job_tags", "idempotency_keys", "runs", "plans", "results", "attempts", "artifacts", "events"]
+    tables = [
+        "jobs",
+        "job_specs",
+        "job_tags",
+        "idempotency_keys",
+        "runs",
+        "plans",
+        "results",
+        "attempts",
+        "artifacts",
+        "events",
+    ]
     for table in tables:
         assert await life.ask(f"SELECT * FROM {table}") == [], table
     await life.check_counters()

@@ -38,16 +38,11 @@ def engines() -> None:
 
 
 def folder_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --data and --engines-dir, which together say where engines are."""
-    function = click.option(
+    """Add --engines-dir, which says where engines are. All servers of a user share them, whatever their data folder."""
+    return click.option(
         "--engines-dir",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of engine environments (ASSAY_ENGINES_DIR; else `engines` in the data folder).",
-    )(function)
-    return click.option(
-        "--data",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Assay's data folder (ASSAY_DATA; else ~/.local/share/assay).",
+        help="Folder of engine environments (ASSAY_ENGINES_DIR; else ~/.local/share/assay/engines).",
     )(function)
 
 
@@ -55,7 +50,7 @@ def folder_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @json_option
 @folder_options
 @pass_settings
-def list_engines(settings: Settings, data: Path | None, engines_dir: Path | None) -> None:
+def list_engines(settings: Settings, engines_dir: Path | None) -> None:
     """List the engines that can be installed, and where the installed ones are.
 
     \b
@@ -63,7 +58,7 @@ def list_engines(settings: Settings, data: Path | None, engines_dir: Path | None
       assay engines list
       assay engines list --json
     """
-    found = programs.engines(folder(data, engines_dir))
+    found = programs.engines(folder(engines_dir))
     if settings.json:
         click.echo(json.dumps({"items": [asdict(engine) for engine in found]}))
         return
@@ -84,7 +79,7 @@ def list_engines(settings: Settings, data: Path | None, engines_dir: Path | None
 @click.argument("name")
 @folder_options
 @pass_settings
-def install(settings: Settings, name: str, data: Path | None, engines_dir: Path | None) -> None:
+def install(settings: Settings, name: str, engines_dir: Path | None) -> None:
     """Install an engine from its lock file. An installed one is left as it is; a broken one is built again.
 
     \b
@@ -93,13 +88,13 @@ def install(settings: Settings, name: str, data: Path | None, engines_dir: Path 
       assay engines install lm_eval --engines-dir /srv/assay/engines
     """
     began = time.monotonic()
-    made = programs.install_engine(folder(data, engines_dir), name, say)
+    made = programs.install_engine(folder(engines_dir), name, say)
     if settings.json:
         click.echo(json.dumps(asdict(made)))
     else:
         say(f"Ready after {time.monotonic() - began:.1f} s.")
 
 
-def folder(data: Path | None, engines: Path | None) -> Path:
+def folder(engines: Path | None) -> Path:
     """Return the folder of engines for the options given."""
-    return engines or engines_dir(data or data_dir())
+    return engines or engines_dir(data_dir())

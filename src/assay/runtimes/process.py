@@ -89,8 +89,9 @@ async def run(
         done, _ = await asyncio.wait((stopping, ending), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         stopped, timed_out = stop.is_set() and ending not in done, not done
     finally:
-        grace_s = 0.0 if ending.done() else _STOP_GRACE_S
-        await asyncio.shield(tree.end(process.pid, command.marker, grace_s=grace_s))
+        # The number of a process that has ended may be another's by now.
+        root, grace_s = (None, 0.0) if ending.done() else (process.pid, _STOP_GRACE_S)
+        await asyncio.shield(tree.end(root, command.marker, grace_s=grace_s))
         # Pipes close with the last process of the tree, and none is left.
         closing = [*readers, asyncio.create_task(process.wait())]
         await asyncio.wait(closing, timeout=2.0)

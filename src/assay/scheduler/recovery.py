@@ -32,17 +32,23 @@ async def sweep(store: Store, blobs: BlobStore, period_s: float = 3600.0) -> Non
 async def watch(store: Store, lease_s: float, period_s: float = 0.5) -> None:
     """Apply lapsed leases and graces, for ever. Looking costs microseconds; a transaction is made only when one is due.
 
-    Workers could not renew while the server was down, so leases lapse only `lease_s` seconds after the start.
+    Workers could not renew while the server was down, so leases lapse only `lease_s` seconds after the start; and likewise after
+    a gap: the server or the machine stood still, or the clock was put forward.
     """
-    patient_until = now() + round(lease_s * 1_000_000)
+    patient_until, last = time.monotonic() + lease_s, now()
     while True:
         try:
             lease_at, grace_at = await store.lookup(Due())
             moment = now()
-            if lease_at is not None and lease_at <= moment and moment >= patient_until:
+            if moment - last > max(lease_s / 2, 4 * period_s) * 1_000_000:
+                patient_until = time.monotonic() + lease_s
+            last = moment
+            if lease_at is not None and lease_at <= moment and time.monotonic() >= patient_until:
                 log.warning("took %d runs back from silent workers", await store.apply(LapseLeases(moment)))
             if grace_at is not None and grace_at <= moment:
                 await store.apply(LapseGraces(moment))
         except AssayError as error:
             log.error("recovery waits: %s", error.message)
+        except Exception:  # whatever it is: without recovery lost runs would stay for ever
+            log.exception("recovery waits")
         await asyncio.sleep(period_s)

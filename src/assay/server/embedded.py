@@ -30,10 +30,13 @@ class EmbeddedWorker:
         pause = 0.1
         while True:
             began = time.monotonic()
-            code = await self._run()
+            try:
+                ending = f"code {await self._run()}"
+            except OSError as error:  # no memory, no processes, no descriptors left: that may pass
+                ending = f"an error: {error.strerror}"
             if time.monotonic() - began > _STEADY_S:
                 pause = 0.1
-            log.warning("the worker ended with %s; it is started again in %.1f s", code, pause)
+            log.warning("the worker ended with %s; it is started again in %.1f s", ending, pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 

@@ -58,6 +58,11 @@ class Attempt:
         """How far the attempt is."""
         return self._progress
 
+    @property
+    def dropped(self) -> bool:
+        """Whether its lease is known to be lost."""
+        return self._dropped
+
     def holding(self) -> Holding:
         """What the heartbeat says of it."""
         p = self._progress
@@ -81,14 +86,16 @@ class Attempt:
             )
             ship.line(str(error))
         except OSError as error:
-            ending = failed(lease, "worker_error", f"The worker could not prepare the run: {error.strerror or error}.")
+            where = f" ({error.filename})" if error.filename else ""
+            text = f"The worker could not prepare the run: {error.strerror or error}{where}. Mend that and submit again."
+            ending = failed(lease, "worker_error", text)
             log.exception("run %s could not be prepared", lease.run_id)
         except Exception as error:
             log.exception("run %s failed in the worker", lease.run_id)
             text = redactor.text(f"The worker failed: {type(error).__name__}. Its log says more.")
             ending = failed(lease, "worker_error", text)
         await ship.close()
-        await asyncio.to_thread(shutil.rmtree, self._folder.parent, ignore_errors=True)
+        await asyncio.to_thread(_remove, self._folder)
         if not self._dropped:
             await self._report(msgspec.structs.replace(ending, message=redactor.text(ending.message)))
 
@@ -145,11 +152,12 @@ class Attempt:
 
     async def _started(self) -> None:
         try:
-            await self._place.api.start(self.lease.run_id, self.lease.fence)
+            # Whoever waits for this does not look at `stop` meanwhile.
+            await asyncio.wait_for(self._place.api.start(self.lease.run_id, self.lease.fence), self._place.lease_s / 3)
         except Refused as refusal:
             if refusal.status == 409:
                 self.stop(drop=refusal.code == "unknown_worker")
-        except ServerGone:
+        except (ServerGone, TimeoutError):
             log.warning("the server does not answer; run %s goes on under its lease", self.lease.run_id)
 
     async def _upload(self, name: str, path: Path, media_type: str) -> ArtifactRef:
@@ -159,7 +167,7 @@ class Attempt:
         """Bring the end to the server; go on trying for as long as the lease can last."""
         loop = asyncio.get_running_loop()
         deadline, pause = loop.time() + self._place.lease_s * 2, 0.1
-        while True:
+        while not self._dropped:
             try:
                 return await self._place.api.end(self.lease.run_id, ending)
             except Refused as refusal:
@@ -174,6 +182,13 @@ class Attempt:
                     return None
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
+
+
+def _remove(folder: Path) -> None:
+    """Remove an attempt's folder, and the run's unless another attempt of it is at work there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
 
 
 def failed(lease: Lease, code: str, message: str, **more: Any) -> Ending:

@@ -12,6 +12,7 @@ from assay.telemetry.redaction import Redactor
 _PERIOD_S = 0.25
 _LONGEST_LINE = 1 << 16
 _TAIL = 20
+_TAIL_BYTES = 1 << 16
 _NOTICE = 100
 """Bytes kept free for the line that says that the log is cut; the server takes no more than the limit."""
 
@@ -24,6 +25,7 @@ class LogShip:
         self._redactor = redactor
         self._streams = {name: redactor.stream() for name in ("stdout", "stderr")}
         self._partial = dict.fromkeys(self._streams, b"")
+        self._beyond = dict.fromkeys(self._streams, b"")
         self._waiting = bytearray()
         self._offset = 0
         self._taken = 0
@@ -32,6 +34,9 @@ class LogShip:
 
     def write(self, name: str, data: bytes) -> None:
         """Take a chunk of output of the stream `name`."""
+        if self._taken >= self._limit:  # only its last lines are of use now
+            self._beyond[name] = (self._beyond[name] + data)[-_TAIL_BYTES:]
+            return
         self._lines(name, self._streams[name].feed(data))
 
     def line(self, text: str) -> None:
@@ -50,6 +55,11 @@ class LogShip:
             if self._partial[name]:
                 self._keep(self._partial[name])
                 self._partial[name] = b""
+            if self._beyond[name]:
+                # What is cut at its head may be the rest of a secret.
+                _, _, whole = self._beyond[name].partition(b"\n")
+                self._beyond[name] = b""
+                self._lines(name, self._redactor.bytes(whole) + b"\n")
 
     async def close(self) -> None:
         """Ship the rest. Lines that the server does not take any more are dropped."""

@@ -11,22 +11,30 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from assay import __version__
 from assay.client.workers import Refused, ServerGone, WorkerApi
 from assay.engines.base import Executor, Site
 from assay.engines.registry import executors
 from assay.gateway import Gateway
-from assay.model.errors import Unauthorised
+from assay.model.errors import BadRequest, Unauthorised
 from assay.model.protocol import Heartbeat, LeaseRequest, Registered, Registration
 from assay.runtimes import tree
 from assay.worker.attempt import Attempt, Place, finish
+from assay.worker.claim import check_name, claim
 
 log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
+_REFUSALS = 3
+"""Registrations in a row that may be worth nothing before their lease is over."""
+_PATIENCE_S = 2.0
+_PATIENCE_WITH_ORPHAN_S = 20.0
+"""With an earlier worker of the same name that is about to end: the one of a killed server ends its runs first."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,12 @@ class WorkerOptions:
 
 
 def work(options: WorkerOptions) -> None:
-    """Work until SIGINT or SIGTERM. Raises Unauthorised when the server does not know the key."""
+    """Work until SIGINT or SIGTERM.
+
+    Raises Unauthorised when the server does not know the key, and BadRequest when the name is no name or somebody else's, the
+    data folder cannot be written, or no Assay server answers at the address.
+    """
+    check_name(options.name)
     asyncio.run(_Worker(options).run())
 
 
@@ -57,10 +70,11 @@ class _Worker:
         self._marker = f"ASSAY_WORKER={options.name}@{options.data.resolve()}"
         self._runs_dir = options.data / "runs" / options.name
         self._hosts_dir = options.data / "hosts" / options.name
-        self._attempts: dict[str, tuple[Attempt, asyncio.Task[None]]] = {}
+        self._attempts: dict[Attempt, asyncio.Task[None]] = {}
         self._freed = asyncio.Event()
         self._beat_now = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._orphaned = False
         self._executors: dict[str, Executor] = {}
 
     async def run(self) -> None:
@@ -70,7 +84,17 @@ class _Worker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
         if options.parent_pipe:
-            _watch_parent(loop, self._stopping)
+            _watch_parent(loop, self._server_gone)
+        patience_s = _PATIENCE_WITH_ORPHAN_S if options.parent_pipe else _PATIENCE_S
+        with await claim(options.data, options.name, patience_s):
+            await self._work()
+
+    def _server_gone(self) -> None:
+        self._orphaned = True
+        self._stopping.set()
+
+    async def _work(self) -> None:
+        options = self._options
         killed = await asyncio.to_thread(tree.kill_marked, self._marker)
         if killed:
             log.warning("ended %d processes that an earlier worker left behind", killed)
@@ -86,17 +110,19 @@ class _Worker:
             try:
                 await self._serve(api, gateway)
             finally:
-                await self._end_all(drop=False)
+                await self._end_all(drop=self._orphaned)
                 for executor in self._executors.values():
                     await executor.close()
                 await gateway.close()
                 await asyncio.to_thread(tree.kill_marked, self._marker)
 
     async def _serve(self, api: WorkerApi, gateway: Gateway) -> None:
+        loop, refusals = asyncio.get_running_loop(), 0
         while not self._stopping.is_set():
             terms = await self._register(api)
             if terms is None:
                 return
+            registered = loop.time()
             place = self._place(api, gateway, terms)
             tasks = [asyncio.create_task(self._lease(api, place)), asyncio.create_task(self._beat(api, terms))]
             stopping = asyncio.create_task(self._stopping.wait())
@@ -109,6 +135,10 @@ class _Worker:
                 # The server has given our runs to somebody else: whatever we still do is worth nothing.
                 await self._end_all(drop=True)
                 self._incarnation = secrets.token_hex(8)
+                refusals = refusals + 1 if loop.time() - registered < terms.lease_s else 0
+                if refusals > _REFUSALS:
+                    problem = f"The server registers the worker '{self._options.name}' and then refuses it"
+                    raise BadRequest(error=f"{problem}: another has the same name. Give each its own with --name.")
 
     def _place(self, api: WorkerApi, gateway: Gateway, terms: Registered) -> Place:
         options = self._options
@@ -139,7 +169,11 @@ class _Worker:
             try:
                 return await api.register(registration)
             except Refused as refusal:
-                raise Unauthorised from refusal
+                if refusal.status in (401, 403):
+                    raise Unauthorised from refusal
+                problem = f"{self._options.server} does not take this worker: it answers {refusal.status}"
+                remedy = "Check that --server is the URL of an Assay server of the same version."
+                raise BadRequest(error=f"{problem} ({str(refusal).strip()}). {remedy}") from refusal
             except ServerGone:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
@@ -153,6 +187,7 @@ class _Worker:
             free = self._options.slots - len(self._attempts)
             asked = LeaseRequest(incarnation=self._incarnation, free=max(free, 0))
             call = asyncio.create_task(api.lease(asked))
+            call.add_done_callback(_heed)
             freed = asyncio.create_task(self._freed.wait())
             try:
                 # A slot that becomes free during a wait for none makes that wait pointless.
@@ -173,17 +208,17 @@ class _Worker:
             if answer.check:
                 self._beat_now.set()
             for lease in answer.leases:
+                for older in self._attempts:  # its lease lapsed while this worker stood still
+                    if older.lease.run_id == lease.run_id:
+                        older.stop(drop=True)
                 attempt = Attempt(place, lease, self._executors.get(lease.plan.engine))
-                task = asyncio.create_task(self._carry_out(attempt))
-                self._attempts[lease.run_id] = (attempt, task)
+                self._attempts[attempt] = asyncio.create_task(self._carry_out(attempt))
 
     async def _carry_out(self, attempt: Attempt) -> None:
         try:
             await attempt.carry_out()
         finally:
-            held = self._attempts.get(attempt.lease.run_id)
-            if held and held[0] is attempt:
-                del self._attempts[attempt.lease.run_id]
+            del self._attempts[attempt]
             self._freed.set()
 
     async def _beat(self, api: WorkerApi, terms: Registered) -> None:
@@ -194,9 +229,10 @@ class _Worker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._beat_now.wait(), terms.heartbeat_s)
             self._beat_now.clear()
-            holding = [attempt.holding() for attempt, _ in self._attempts.values()]
+            held = [attempt for attempt in self._attempts if not attempt.dropped]
+            beat = Heartbeat(self._incarnation, [attempt.holding() for attempt in held])
             try:
-                stop = await asyncio.wait_for(api.heartbeat(Heartbeat(self._incarnation, holding)), terms.lease_s / 3)
+                stop = await asyncio.wait_for(api.heartbeat(beat), terms.lease_s / 3)
                 heard = loop.time()
             except (ServerGone, TimeoutError):
                 if loop.time() - heard > terms.lease_s:
@@ -206,23 +242,28 @@ class _Worker:
             except Refused as refusal:
                 log.warning("the server refused a heartbeat: %s", refusal)
                 return
-            for run_id in stop:
-                if run_id in self._attempts:
-                    self._attempts[run_id][0].stop()
+            for attempt in held:
+                if attempt.lease.run_id in stop:
+                    attempt.stop()
 
     async def _end_all(self, *, drop: bool) -> None:
-        held = list(self._attempts.values())
-        for attempt, _ in held:
+        for attempt in self._attempts:
             attempt.stop(drop=drop)
-        await finish({task for _, task in held}, _STOP_S)
+        await finish(set(self._attempts.values()), _STOP_S)
 
 
-def _watch_parent(loop: asyncio.AbstractEventLoop, gone: asyncio.Event) -> None:
-    """Set `gone` when standard input ends. A thread waits: a pipe from asyncio would need a loop of its own kind."""
+def _heed(task: asyncio.Task[Any]) -> None:
+    """Take note of how a task ended: a call that nobody waits for any more may fail in silence."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _watch_parent(loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -> None:
+    """Call `gone` when standard input ends. A thread waits: a pipe from asyncio would need a loop of its own kind."""
 
     def wait() -> None:
         while os.read(sys.stdin.fileno(), 1024):
             pass
-        loop.call_soon_threadsafe(gone.set)
+        loop.call_soon_threadsafe(gone)
 
     threading.Thread(target=wait, name="assay-parent", daemon=True).start()

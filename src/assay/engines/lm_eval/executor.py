@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from assay.engines.lm_eval.results import RunResult, flat_metrics, parse_result
 from assay.engines.lm_eval.spec import LmEvalSpec
 from assay.engines.lm_eval.warm import EngineHost, HostUnavailable
 from assay.model.protocol import Ending
-from assay.runtimes import process
+from assay.runtimes import process, tree
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,9 @@ class LmEvalExecutor:
         if changed:
             text = f"{changed} is not what it was at submit (its digest differs, or it is gone). Submit again."
             return Ending(fence=assignment.lease.fence, outcome="failed", code="dataset_changed", message=text)
+        if not self._environment.python.exists():
+            text = "The environment of the engine lm_eval is gone. Run `assay engines install lm_eval` and submit again."
+            return Ending(fence=assignment.lease.fence, outcome="failed", code="engine_not_installed", message=text)
         spec = self._spec(assignment)
         spec_path = assignment.folder / "spec.json"
         spec.write(spec_path)
@@ -145,6 +148,10 @@ class LmEvalExecutor:
             for pipe in (*pipes, control):
                 pipe.abandon()
             return None
+        except BaseException:
+            for pipe in (*pipes, control):
+                pipe.abandon()
+            raise
         for pipe in (*pipes, control):
             pipe.begin()
         stopped = timed_out = False
@@ -158,6 +165,8 @@ class LmEvalExecutor:
         finally:
             hosted.kill()
             exit_ = await asyncio.shield(hosted.wait())
+            # The host ends the run's process group; this, what left the group.
+            await asyncio.shield(tree.end(None, _marker(assignment), grace_s=0.0))
             for pipe in (*pipes, control):
                 await pipe.drained()
         channel.host_died = exit_.host_died
@@ -170,12 +179,25 @@ class LmEvalExecutor:
             control.begin()
             await assignment.started()
 
-        ended = await process.run(
+        try:
+            return await self._run_process(assignment, spec, spec_path, control, started)
+        finally:
+            await control.drained()
+
+    async def _run_process(
+        self,
+        assignment: Assignment,
+        spec: LmEvalSpec,
+        spec_path: Path,
+        control: _Pipe,
+        started: Callable[[], Awaitable[None]],
+    ) -> process.Ended:
+        return await process.run(
             process.Command(
                 arguments=cold_command(self._environment, spec_path, control.write_end),
                 environment=self._run_environment(assignment, spec),
                 folder=self._folder(spec, assignment),
-                marker="=".join(("ASSAY_ATTEMPT", assignment.marker["ASSAY_ATTEMPT"])),
+                marker=_marker(assignment),
                 descriptors=(control.write_end,),
             ),
             stop=assignment.stop,
@@ -183,8 +205,6 @@ class LmEvalExecutor:
             output=assignment.log,
             started=started,
         )
-        await control.drained()
-        return ended
 
     async def _ending(self, assignment: Assignment, channel: _Channel, ended: process.Ended) -> Ending:
         fence = assignment.lease.fence
@@ -262,6 +282,10 @@ def _info(result: RunResult, assignment: Assignment) -> dict[str, Any]:
     }
 
 
+def _marker(assignment: Assignment) -> str:
+    return "=".join(("ASSAY_ATTEMPT", assignment.marker["ASSAY_ATTEMPT"]))
+
+
 async def _none() -> None:
     return None
 
@@ -316,9 +340,11 @@ class _Pipe:
         self._take = take
         self._read_end, self.write_end = os.pipe()
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._begun = False
 
     def begin(self) -> None:
         """Close our write end and read until all others are closed."""
+        self._begun = True
         os.close(self.write_end)
         os.set_blocking(self._read_end, False)
         asyncio.get_running_loop().add_reader(self._read_end, self._readable)
@@ -329,7 +355,9 @@ class _Pipe:
         os.close(self._read_end)
 
     async def drained(self, timeout_s: float = 2.0) -> None:
-        """Wait until everything has been read."""
+        """Wait until everything has been read; close what was never begun."""
+        if not self._begun:
+            return self.abandon()
         await asyncio.wait([self._done], timeout=timeout_s)
         if not self._done.done():
             self._finish()

@@ -1,0 +1,111 @@
+"""What a submission may hold: the contract's gallery of errors, row by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.evalhub.galleries import ACCEPTED, INVALID, MISSING, REFUSED, WRONG_TYPES, Change, changed, label
+from tests.server.client import JOBS, Api, job_body, unique
+
+
+@pytest.mark.parametrize("change", ACCEPTED, ids=label)
+def test_it_is_accepted_with(api: Api, change: Change) -> None:
+    reply = api.post(JOBS, changed(job_body(), change))
+    assert reply.status == 202, reply.text
+
+
+@pytest.mark.parametrize(("change", "text"), INVALID, ids=label)
+def test_it_is_refused_with_the_contracts_words_for(api: Api, change: Change, text: str) -> None:
+    reply = api.post(JOBS, changed(job_body(), change))
+    assert (reply.status, reply.code) == (400, "request_validation_failed")
+    assert reply.message == f"The request validation failed: '{text}'. Please check the request and try again."
+
+
+@pytest.mark.parametrize(("change", "status", "code", "message"), REFUSED, ids=label)
+def test_it_is_refused_for_what_it_asks(api: Api, change: Change, status: int, code: str, message: str) -> None:
+    reply = api.post(JOBS, changed(job_body(), change))
+    assert (reply.status, reply.code, reply.message) == (status, code, message)
+
+
+@pytest.mark.parametrize("change", WRONG_TYPES, ids=label)
+def test_a_member_of_the_wrong_type_is_no_valid_json_for_it(api: Api, change: Change) -> None:
+    reply = api.post(JOBS, changed(job_body(), change))
+    assert (reply.status, reply.code) == (400, "invalid_json_request")
+
+
+@pytest.mark.parametrize("body", [b"{}", b"null"])
+def test_an_empty_object_and_null_miss_everything(api: Api, body: bytes) -> None:
+    reply = api.post(JOBS, body)
+    assert (reply.status, reply.code) == (400, "request_validation_failed")
+    assert MISSING in reply.message
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"x"', b"5", b"true"])
+def test_a_body_that_is_no_object_is_refused(api: Api, body: bytes) -> None:
+    reply = api.post(JOBS, body)
+    assert (reply.status, reply.code) == (400, "invalid_json_request")
+
+
+def test_members_match_without_regard_to_case_and_the_last_one_counts(api: Api) -> None:
+    name = unique()
+    body = f'{{"name":"first","Model":{{"URL":"http://m","Name":"m"}},"BENCHMARKS":[{{"ID":"b0","Provider_Id":"manual"}}],"NaMe":"{name}"}}'
+    document = api.post(JOBS, body.encode()).json
+    assert document["name"] == name
+    assert document["model"] == {"url": "http://m", "name": "m"}
+    assert document["benchmarks"] == [{"id": "b0", "provider_id": "manual"}]
+
+
+def test_unknown_members_are_dropped(api: Api) -> None:
+    body = job_body(config={"x": 1}, timeout_minutes=5) | {"benchmarks": [{"id": "b0", "provider_id": "manual", "zzz": 1}]}
+    document = api.post(JOBS, body).json
+    assert "config" not in document
+    assert "timeout_minutes" not in document
+    assert document["benchmarks"] == [{"id": "b0", "provider_id": "manual"}]
+
+
+def test_every_broken_rule_is_told_in_the_order_of_the_members(api: Api) -> None:
+    reply = api.post(JOBS, {"benchmarks": [{"weight": -1}], "model": {"url": "x y"}, "tags": ["a,b"]})
+    lines = reply.message.removeprefix("The request validation failed: '").split("\n")
+    told = [line.split("'")[1].removeprefix("EvaluationJobConfig.") for line in lines]
+    assert told == [
+        "name", "tags[0]", "model.url", "model.name", "benchmarks[0].Ref.id", "benchmarks[0].provider_id", "benchmarks[0].weight",
+    ]  # fmt: skip
+
+
+def test_the_provider_is_looked_up_before_its_benchmark(api: Api) -> None:
+    reply = api.post(JOBS, job_body("nope", provider="nobody"))
+    assert (reply.status, reply.message) == (404, "The provider resource 'nobody' was not found.")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model.parameters": {"api_key": "sk-canary"}},
+        {"model.url": "http://user:sk-canary@m.example/v1"},
+        {"benchmarks.0.parameters": {"nested": [{"Authorization": "Bearer sk-canary"}]}},
+    ],
+    ids=label,
+)
+def test_a_key_in_the_body_is_refused_without_showing_it(api: Api, change: Change) -> None:
+    name = unique()
+    reply = api.post(JOBS, changed(job_body(name=name), change))
+    assert (reply.status, reply.code) == (400, "credential_in_request")
+    assert "sk-canary" not in reply.text
+    assert api.get(f"{JOBS}?name={name}").json["total_count"] == 0
+
+
+@pytest.mark.parametrize("value", [3, "3"])
+def test_the_number_of_examples_stays_in_the_parameters_that_are_shown(api: Api, value: Any) -> None:
+    body = changed(job_body(), {"benchmarks.0.parameters": {"num_examples": value, "b": 1, "a": 2}})
+    shown = api.post(JOBS, body).json["benchmarks"][0]["parameters"]
+    assert shown == {"num_examples": value, "b": 1, "a": 2}
+    assert list(shown) == ["a", "b", "num_examples"]
+
+
+def test_a_refused_submission_leaves_nothing_behind(api: Api) -> None:
+    name = unique()
+    for change in ({"benchmarks.0.id": "nope"}, {"model.url": ""}, {"tags": ["a,b"]}):
+        assert api.post(JOBS, changed(job_body(name=name), change)).status == 400
+    assert api.get(f"{JOBS}?name={name}").json["total_count"] == 0

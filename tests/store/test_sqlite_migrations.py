@@ -1,0 +1,113 @@
+"""Migrations: each applied once, in order, and never over something that is not ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assay.model.errors import StoreUnusable
+from assay.store import migrations
+from assay.store.sqlite import SqliteStore
+from assay.store.sqlite.connection import connect
+from assay.store.sqlite.migrations import migrate
+
+from .life import Life
+
+
+def ledger(path: Path) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute(
+            "SELECT number, name, checksum, applied_at FROM schema_migrations ORDER BY number"
+        ).fetchall()
+    connection.close()
+    return rows
+
+
+def alter(path: Path, sql: str) -> bytes:
+    """Change a database behind the store's back; return the file's bytes."""
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        connection.execute(sql)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return path.read_bytes()
+
+
+@pytest.fixture
+async def path(tmp_path: Path) -> Path:
+    made = tmp_path / "assay.db"
+    await SqliteStore(made).close()
+    return made
+
+
+async def test_each_migration_is_applied_once_and_in_order(path: Path) -> None:
+    first = ledger(path)
+    numbers = [number for number, *_ in first]
+    assert numbers == list(range(1, len(numbers) + 1))
+    store = SqliteStore(path)
+    await Life(store).submit()
+    await store.close()
+    assert ledger(path) == first
+    assert migrate_again(path) == []
+
+
+def migrate_again(path: Path) -> list[str]:
+    connection = connect(path)
+    try:
+        return migrate(connection, path)
+    finally:
+        connection.close()
+
+
+async def test_a_migration_that_was_changed_since_is_refused(path: Path) -> None:
+    content = alter(path, "UPDATE schema_migrations SET checksum = 'other' WHERE number = 1")
+    with pytest.raises(StoreUnusable, match=f"{path}.*its migration 1 differs from ours"):
+        SqliteStore(path)
+    assert path.read_bytes() == content
+
+
+async def test_a_database_of_a_newer_version_is_refused(path: Path) -> None:
+    content = alter(path, "INSERT INTO schema_migrations VALUES (9999, '9999_future.sql', 'x', 0)")
+    with pytest.raises(StoreUnusable, match=f"{path}.*a newer version of Assay wrote it.*or a later one"):
+        SqliteStore(path)
+    assert path.read_bytes() == content
+
+
+async def test_a_refused_database_can_be_opened_once_it_is_put_right(path: Path) -> None:
+    alter(path, "INSERT INTO schema_migrations VALUES (9999, '9999_future.sql', 'x', 0)")
+    with pytest.raises(StoreUnusable):
+        SqliteStore(path)
+    alter(path, "DELETE FROM schema_migrations WHERE number = 9999")
+    await SqliteStore(path).close()
+
+
+async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ledger(path)
+    broken = (
+        len(before) + 1,
+        "broken.sql",
+        "CREATE TABLE half (a INTEGER) STRICT;\nCREATE TABLE jobs (a INTEGER) STRICT;",
+        "c",
+    )
+    monkeypatch.setattr("assay.store.sqlite.migrations.outstanding", lambda *_: [broken])
+    with pytest.raises(Exception, match="jobs|refused"):
+        SqliteStore(path)
+    monkeypatch.undo()
+    assert ledger(path) == before
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema WHERE name = 'half'").fetchall() == []
+    connection.close()
+    await SqliteStore(path).close()
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
+def test_the_migrations_that_ship_are_numbered_without_a_gap(dialect: str) -> None:
+    numbers = [number for number, *_ in migrations.available(dialect)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_both_dialects_have_the_same_migrations() -> None:
+    names = [[name for _, name, *_ in migrations.available(dialect)] for dialect in ("sqlite", "postgres")]
+    assert names[0] == names[1]
