@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay import __version__
+from assay.model.errors import OriginNotAllowed
+from assay.server.origins import SAFE_METHODS
 from assay.server.respond import json_response
 from assay.server.routes import Route, Scope, Table
 
@@ -66,7 +68,8 @@ def _operation(route: Route) -> dict[str, Any]:
         if media_type:
             answers[str(status)]["content"] = {media_type: {"schema": {}}}
     by_status: dict[int, list[str]] = {}
-    for error in route.errors:
+    guarded = () if route.method in SAFE_METHODS else (OriginNotAllowed,)
+    for error in (*route.errors, *guarded):
         by_status.setdefault(error.status, []).append(error.code)
     for status, codes in sorted(by_status.items()):
         answers.setdefault(

@@ -12,7 +12,7 @@ from collections import OrderedDict
 class Documents:
     """Rendered documents by key: a job's id, or the request for a page."""
 
-    def __init__(self, limit: int = 24 << 20) -> None:
+    def __init__(self, limit: int = 48 << 20) -> None:
         self._limit = limit
         self._size = 0
         self._kept: OrderedDict[str, tuple[int, bytes]] = OrderedDict()

@@ -52,7 +52,7 @@ async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any
         store=store,
         offerings=Offerings(entries, store),
         documents=Documents(),
-        pages=Documents(),
+        pages=Documents(8 << 20),
         logs=LogFiles(settings.data / "logs", settings.max_log_bytes),
         blobs=BlobStore(settings.data / "blobs"),
         metrics=Metrics(),

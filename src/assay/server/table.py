@@ -213,7 +213,7 @@ ROUTES = (
           errors=(NotFound,)),
     Route(
         "getArtifact", "GET", _BENCHMARK + "/artifacts/{name}", artifacts.get, "Download an artifact of a benchmark.",
-        answers={200: "application/octet-stream"}, errors=(NotFound,),
+        answers={200: "*/*"}, errors=(NotFound,),
     ),
     *_resource_routes(PROVIDERS, _PROVIDERS),
     *_resource_routes(COLLECTIONS, _COLLECTIONS),

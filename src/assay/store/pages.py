@@ -96,7 +96,7 @@ class JobsWithRuns:
         runs: dict[str, list[Run]] = {}
         for row in (yield run("runs_of_jobs", ids=ids)):
             runs.setdefault(row["job_id"], []).append(run_of(row))
-        return [(job_of(jobs[id_], jobs[id_]["spec"]), runs.get(id_, [])) for id_ in self.ids if id_ in jobs]
+        return [(job_of(jobs[id_]), runs.get(id_, [])) for id_ in self.ids if id_ in jobs]
 
 
 @dataclass(frozen=True)

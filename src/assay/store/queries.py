@@ -35,12 +35,11 @@ class JobWithRuns:
     job_id: str
 
     def steps(self) -> Steps[tuple[Job, list[Run]] | None]:
-        rows = yield run("job", id=self.job_id)
+        rows = yield run("job_with_spec", id=self.job_id)
         if not rows:
             return None
-        (spec,) = yield run("job_spec", job_id=self.job_id)
         runs = yield run("runs_of_job", job_id=self.job_id)
-        return job_of(rows[0], spec["spec"]), [run_of(row) for row in runs]
+        return job_of(rows[0]), [run_of(row) for row in runs]
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,8 @@ def run_of(row: Row) -> Run:
     )
 
 
-def job_of(row: Row, spec: bytes) -> Job:
-    """Return the job in a row of `jobs`, with its spec."""
+def job_of(row: Row) -> Job:
+    """Return the job in a row of `jobs` joined with its spec."""
     return Job(
         id=row["id"],
         kind=row["kind"],
@@ -59,7 +59,7 @@ def job_of(row: Row, spec: bytes) -> Job:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         version=row["version"],
-        spec=spec,
+        spec=row["spec"],
         collection=row["collection"],
         model=row["model"],
         threshold=row["threshold"],

@@ -14,11 +14,6 @@ INSERT INTO idempotency_keys (tenant, key, digest, job_id) VALUES (:tenant, :key
 -- name: idempotency_key
 SELECT job_id, digest FROM idempotency_keys WHERE tenant = :tenant AND key = :key
 
--- name: job
-SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test,
-       n_pending, n_running, n_completed, n_failed, n_cancelled
-FROM jobs WHERE id = :id
-
 -- name: job_to_change
 SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test,
        n_pending, n_running, n_completed, n_failed, n_cancelled
@@ -27,8 +22,10 @@ FROM jobs WHERE id = :id {for_update}
 -- name: job_version
 SELECT tenant, version, state FROM jobs WHERE id = :id
 
--- name: job_spec
-SELECT spec FROM job_specs WHERE job_id = :job_id
+-- name: job_with_spec
+SELECT j.id, j.kind, j.tenant, j.owner, j.name, j.experiment_id, j.state, j.cancelled, j.created_at, j.updated_at, j.version,
+       j.threshold, j.collection, j.model, j.test, s.spec
+FROM jobs j JOIN job_specs s ON s.job_id = j.id WHERE j.id = :id
 
 -- name: update_job
 UPDATE jobs SET state = :state, cancelled = :cancelled, updated_at = :now, version = version + 1, test = :test,
