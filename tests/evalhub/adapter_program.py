@@ -23,7 +23,7 @@ from evalhub.adapter.auth import read_model_auth_key, resolve_model_credentials
 from evalhub.adapter.models import MessageInfo
 
 
-class ArithmeticAdapter(FrameworkAdapter):
+class ArithmeticAdapter(FrameworkAdapter):  # type: ignore[misc]  # the SDK is not typed for us
     """Scores how often the model answers at all."""
 
     def run_benchmark_job(self, config: JobSpec, callbacks: JobCallbacks) -> JobResults:

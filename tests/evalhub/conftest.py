@@ -27,12 +27,13 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     written = catalogue.write(
         folder / "catalogue",
         provider("manual", "true"),
-        provider("scored", "true", _SCORED, _LATENCY, benchmark("loss", primary_score={"metric": "l", "lower_is_better": True})),
+        provider(
+            "scored", "true", _SCORED, _LATENCY, benchmark("loss", primary_score={"metric": "l", "lower_is_better": True})
+        ),
         provider("tagged", "true", tags=["red", "blue"], title="Tagged", description="For the filters."),
         provider("tagged-too", "true", tags=["red"]),
     )
-    patient = {"ASSAY_WORKER_KEY": KEY, "ASSAY_LEASE_SECONDS": "600"}
-    with serving(folder, "--catalog", str(written), **patient) as running:
+    with serving(folder, "--catalog", str(written), ASSAY_WORKER_KEY=KEY, ASSAY_LEASE_SECONDS="600") as running:
         yield running.api
 
 

@@ -20,7 +20,9 @@ TWO_SOURCES = "test_data_ref: exactly one of s3, pvc, git, or hf must be set"
 
 def failed(*rules: tuple[str, str, str], root: str = "EvaluationJobConfig") -> str:
     """Return the text of failures, each (path, field, tag)."""
-    lines = [f"Key: '{root}.{path}' Error:Field validation for '{name}' failed on the '{tag}' tag" for path, name, tag in rules]
+    lines = [
+        f"Key: '{root}.{path}' Error:Field validation for '{name}' failed on the '{tag}' tag" for path, name, tag in rules
+    ]
     return "\n".join(lines)
 
 
@@ -29,7 +31,9 @@ def one(path: str, tag: str = "required") -> str:
     return failed((path, path.rpartition(".")[2], tag))
 
 
-MISSING = failed(("name", "name", "required"), ("model", "model", "required"), ("benchmarks", "benchmarks", "minimum one benchmark"))
+MISSING = failed(
+    ("name", "name", "required"), ("model", "model", "required"), ("benchmarks", "benchmarks", "minimum one benchmark")
+)
 NO_COLLECTION_ID = failed(("collection.id", "id", "required"), ("benchmarks", "benchmarks", "minimum one benchmark"))
 
 Change = dict[str, Any]
@@ -93,7 +97,7 @@ INVALID: list[tuple[Change, str]] = [
     ),
     ({REF: {}}, NO_SOURCE),
     ({REF: {"type": "data_set"}}, NO_SOURCE),
-    ({REF: {"pvc": {}}}, one(f"benchmarks[0].test_data_ref.pvc.claim_name")),
+    ({REF: {"pvc": {}}}, one("benchmarks[0].test_data_ref.pvc.claim_name")),
     ({REF: {"pvc": {"claim_name": "Bad_Name"}}}, one("benchmarks[0].test_data_ref.pvc.claim_name", "rfc1123_dns_label")),
     (
         {REF: {"s3": {}}},
@@ -103,7 +107,10 @@ INVALID: list[tuple[Change, str]] = [
     ({REF: {"s3": {"bucket": "b", "key": "k", "secret_ref": "s"}, "pvc": {"claim_name": "c"}}}, TWO_SOURCES),
     ({REF: {"hf": {}}}, one("benchmarks[0].test_data_ref.hf.repo_id", "notblank")),
     ({REF: {"hf": {"repo_id": "  "}}}, one("benchmarks[0].test_data_ref.hf.repo_id", "notblank")),
-    ({REF: {"hf": {"repo_id": "o/d", "secret_ref": "Bad_"}}}, one("benchmarks[0].test_data_ref.hf.secret_ref", "rfc1123_dns_label")),
+    (
+        {REF: {"hf": {"repo_id": "o/d", "secret_ref": "Bad_"}}},
+        one("benchmarks[0].test_data_ref.hf.secret_ref", "rfc1123_dns_label"),
+    ),
     ({REF: {"hf": {"repo_id": "o/d"}, "git": GIT}}, TWO_SOURCES),
     (
         {REF: {"git": {}}},
@@ -113,13 +120,31 @@ INVALID: list[tuple[Change, str]] = [
     ({REF: {"git": GIT | {"url": "ssh://example.com/r.git"}}}, one("benchmarks[0].test_data_ref.git.url", "http_url")),
     *(
         ({REF: {"git": GIT | {"url": f"http://{host}/r.git"}}}, one("benchmarks[0].test_data_ref.git.url", "git_clone_url"))
-        for host in ("localhost", "10.0.0.1", "svc.ns.svc.cluster.local", "metadata", "[::1]", "169.254.169.254", "127.1", "x.svc")
+        for host in (
+            "localhost",
+            "10.0.0.1",
+            "svc.ns.svc.cluster.local",
+            "metadata",
+            "[::1]",
+            "169.254.169.254",
+            "127.1",
+            "x.svc",
+        )
     ),
-    ({REF: {"git": GIT | {"url": "http://example.com/r.git", "secret_ref": "s"}}}, "git url with credentials must use https scheme"),
+    (
+        {REF: {"git": GIT | {"url": "http://example.com/r.git", "secret_ref": "s"}}},
+        "git url with credentials must use https scheme",
+    ),
     # The peer stores and shows the password.
-    ({REF: {"git": GIT | {"url": "https://u:p@example.com/r.git"}}}, one("benchmarks[0].test_data_ref.git.url", "git_clone_url")),
+    (
+        {REF: {"git": GIT | {"url": "https://u:p@example.com/r.git"}}},
+        one("benchmarks[0].test_data_ref.git.url", "git_clone_url"),
+    ),
     # The peer lets it fail on the cluster.
-    ({REF: {"pvc": {"claim_name": "ok", "sub_path": "/../x"}}}, one("benchmarks[0].test_data_ref.pvc.sub_path", "relative_path")),
+    (
+        {REF: {"pvc": {"claim_name": "ok", "sub_path": "/../x"}}},
+        one("benchmarks[0].test_data_ref.pvc.sub_path", "relative_path"),
+    ),
     (
         {"hardware_config": {"hardware_profile_name": "Bad_"}},
         one("hardware_config.hardware_profile_name", "rfc1123_dns_label"),

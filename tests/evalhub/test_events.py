@@ -9,18 +9,25 @@ import pytest
 from tests.evalhub.galleries import failed, label
 from tests.server.client import JOBS, Api, unique
 
-INVALID: list[tuple[dict[str, Any], str]] = [
+INVALID: list[tuple[dict[str, Any], str | tuple[str, ...]]] = [
     ({"status": "cancelled"}, "status must be one of: pending, running, completed, failed"),
     ({"status": "partially_failed"}, "status must be one of: pending, running, completed, failed"),
     (
         {"phase": "x"},
-        "phase must be one of: initializing, loading_data, running_evaluation, post_processing, persisting_artifacts, completed",
+        "phase must be one of: initializing, loading_data, running_evaluation, post_processing, persisting_artifacts, "
+        "completed",
     ),
-    *(({"started_at": time}, ("started_at", "datetime")) for time in ("yesterday", "2026-01-01T00:00:00", "2026-02-30T00:00:00Z")),
+    *(
+        ({"started_at": time}, ("started_at", "datetime"))
+        for time in ("yesterday", "2026-01-01T00:00:00", "2026-02-30T00:00:00Z")
+    ),
     ({"completed_at": "2026-01-01"}, ("completed_at", "datetime")),
     ({"error_message": {}}, ("error_message.message", "required", "error_message.message_code", "required")),
     ({"warning_message": {"message": "m"}}, ("warning_message.message_code", "required")),
-    ({"metrics_schema": [{"name": "a", "type": "numeric"}]}, ("metrics_schema[0].name", "metrics_schema_name_not_in_metrics")),
+    (
+        {"metrics_schema": [{"name": "a", "type": "numeric"}]},
+        ("metrics_schema[0].name", "metrics_schema_name_not_in_metrics"),
+    ),
     (
         {"metrics": {"a": 1}, "metrics_schema": [{"name": "b", "type": "numeric"}]},
         ("metrics_schema[0].name", "metrics_schema_name_not_in_metrics"),
@@ -34,7 +41,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
         "type must be one of: numeric, categorical, array_ordered, array_unordered, time_series",
     ),
     ({"metrics": {"a": 1}, "metrics_schema": [{"name": "a"}]}, ("metrics_schema[0].type", "required")),
-]  # type: ignore[list-item]
+]
 
 ACCEPTED: list[dict[str, Any]] = [
     {"phase": "completed"},
@@ -47,21 +54,33 @@ ACCEPTED: list[dict[str, Any]] = [
     {"benchmark_index": None},
 ]
 
-WRONG_TYPES: list[dict[str, Any]] = [{"benchmark_index": "0"}, {"metrics": []}, {"status": 1}, {"benchmark_index": 1.5}, {"artifacts": "x"}]
+WRONG_TYPES: list[dict[str, Any]] = [
+    {"benchmark_index": "0"},
+    {"metrics": []},
+    {"status": 1},
+    {"benchmark_index": 1.5},
+    {"artifacts": "x"},
+]
 
 
 def _text(expected: str | tuple[str, ...]) -> str:
     if isinstance(expected, str):
         return expected
     rules = [
-        (f"benchmark_status_event.{path}", path if "[" in path and tag.startswith("metrics_schema") else path.rpartition(".")[2], tag)
+        (
+            f"benchmark_status_event.{path}",
+            path if "[" in path and tag.startswith("metrics_schema") else path.rpartition(".")[2],
+            tag,
+        )
         for path, tag in zip(expected[::2], expected[1::2], strict=True)
     ]
     return failed(*rules, root="StatusEvent")
 
 
 @pytest.mark.parametrize(("members", "expected"), INVALID, ids=label)
-def test_an_event_is_refused_with_the_contracts_words_for(api: Api, members: dict[str, Any], expected: str) -> None:
+def test_an_event_is_refused_with_the_contracts_words_for(
+    api: Api, members: dict[str, Any], expected: str | tuple[str, ...]
+) -> None:
     status = members.get("status", "completed" if "metrics" in members else "running")
     reply = api.report(api.submit(), **({"status": status} | members))
     assert (reply.status, reply.code) == (400, "request_validation_failed")
@@ -96,7 +115,9 @@ def test_the_body_is_checked_before_the_job_is_looked_up(api: Api) -> None:
     assert (reply.status, reply.message) == (404, "The evaluation job resource 'nope' was not found.")
 
 
-@pytest.mark.parametrize("members", [{"benchmark_index": 5}, {"benchmark": "zz"}, {"provider": "zz"}, {"benchmark_index": 1}])
+@pytest.mark.parametrize(
+    "members", [{"benchmark_index": 5}, {"benchmark": "zz"}, {"provider": "zz"}, {"benchmark_index": 1}]
+)
 def test_a_benchmark_that_the_job_does_not_have_is_a_404(api: Api, members: dict[str, Any]) -> None:
     reply = api.report(api.submit("b0", "b1"), "running", **members)
     assert (reply.status, reply.code) == (404, "resource_not_found")
@@ -181,7 +202,9 @@ def test_a_failed_event_says_why(api: Api) -> None:
     assert status["benchmarks"][0]["error_message"]["message_origin"] == "adapter"
 
 
-@pytest.mark.parametrize(("given", "shown"), [(None, "runtime"), ("", "runtime"), ("zzz", "adapter"), ("sdk", "sdk"), ("server", "server")])
+@pytest.mark.parametrize(
+    ("given", "shown"), [(None, "runtime"), ("", "runtime"), ("zzz", "adapter"), ("sdk", "sdk"), ("server", "server")]
+)
 def test_the_origin_of_a_message_is_always_one_that_clients_know(api: Api, given: str | None, shown: str) -> None:
     job_id = api.submit()
     api.report(job_id, "running", error_message={"message": "m", "message_code": "c", "message_origin": given})
@@ -203,7 +226,9 @@ def test_the_origin_of_a_message_is_always_one_that_clients_know(api: Api, given
         (("running", "completed"), "running", "Evaluation job is running"),
     ],
 )
-def test_the_state_of_a_job_follows_from_its_benchmarks(api: Api, statuses: tuple[str, str], state: str, message: str) -> None:
+def test_the_state_of_a_job_follows_from_its_benchmarks(
+    api: Api, statuses: tuple[str, str], state: str, message: str
+) -> None:
     job_id = api.submit("b0", "b1")
     for index, status in enumerate(statuses):
         if status:

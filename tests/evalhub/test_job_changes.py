@@ -71,7 +71,9 @@ def test_a_wait_for_a_job_that_is_deleted_meanwhile_is_a_404(api: Api) -> None:
     job_id = api.submit()
     answers: list[Reply] = []
     known = etag(api, job_id)
-    waiting = threading.Thread(target=lambda: answers.append(api.get(f"{JOBS}/{job_id}", if_none_match=known, prefer="wait=50")))
+    waiting = threading.Thread(
+        target=lambda: answers.append(api.get(f"{JOBS}/{job_id}", if_none_match=known, prefer="wait=50"))
+    )
     waiting.start()
     assert api.delete(f"{JOBS}/{job_id}?hard_delete=true").status == 204
     waiting.join(40)
@@ -102,7 +104,9 @@ def test_many_can_wait_at_once(api: Api) -> None:
     answers: list[int] = []
     known = etag(api, job_id)
     waiting = [
-        threading.Thread(target=lambda: answers.append(api.get(f"{JOBS}/{job_id}", if_none_match=known, prefer="wait=50").status))
+        threading.Thread(
+            target=lambda: answers.append(api.get(f"{JOBS}/{job_id}", if_none_match=known, prefer="wait=50").status)
+        )
         for _ in range(20)
     ]
     for one in waiting:

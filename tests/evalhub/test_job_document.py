@@ -32,7 +32,11 @@ def test_a_new_job_is_pending_with_a_row_for_every_benchmark(api: Api) -> None:
     assert reply.status == 202
     assert reply.json["status"] == {
         "state": "pending",
-        "message": {"message": "Evaluation job created", "message_code": "evaluation_job_created", "message_origin": "server"},
+        "message": {
+            "message": "Evaluation job created",
+            "message_code": "evaluation_job_created",
+            "message_origin": "server",
+        },
         "benchmarks": [
             {"provider_id": "manual", "id": name, "benchmark_index": i, "status": "pending"}
             for i, name in enumerate(("b0", "b1", "b0"))
@@ -97,7 +101,17 @@ def test_members_come_in_the_contracts_order_and_the_config_as_it_was_posted(api
     }
     document = api.post(JOBS, dict(reversed(config.items()))).json
     assert list(document) == ["resource", "status", "results", *config]
-    for member in ("name", "description", "tags", "pass_criteria", "benchmarks", "custom", "exports", "hardware_config", "queue"):
+    for member in (
+        "name",
+        "description",
+        "tags",
+        "pass_criteria",
+        "benchmarks",
+        "custom",
+        "exports",
+        "hardware_config",
+        "queue",
+    ):
         assert document[member] == config[member], member
     assert list(document["benchmarks"][0]) == list(config["benchmarks"][0])
     assert list(document["model"]) == ["url", "name", "auth", "parameters", "card_url"]
@@ -131,7 +145,18 @@ def test_a_queue_without_a_kind_is_a_kueue_queue(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "member",
-    ["description", "tags", "pass_criteria", "collection", "experiment", "custom", "exports", "hardware_config", "queue", "priority"],
+    [
+        "description",
+        "tags",
+        "pass_criteria",
+        "collection",
+        "experiment",
+        "custom",
+        "exports",
+        "hardware_config",
+        "queue",
+        "priority",
+    ],
 )
 def test_a_null_is_as_good_as_nothing(api: Api, member: str) -> None:
     reply = api.post(JOBS, job_body() | {member: None})
@@ -153,7 +178,9 @@ def test_a_stored_null_of_the_user_comes_back_in_the_free_member_only(api: Api) 
     assert list(nulls(api.job(job_id))) == ["$.custom.a"]
 
 
-@pytest.mark.parametrize("name", ["\U0001f600", "a\u0000b", "\u2028", "ß" * 5_000, "'; DROP TABLE jobs; --", "\x1b[31m", "%s %d {x}"])
+@pytest.mark.parametrize(
+    "name", ["\U0001f600", "a\u0000b", "\u2028", "ß" * 5_000, "'; DROP TABLE jobs; --", "\x1b[31m", "%s %d {x}"]
+)
 def test_any_text_comes_back_as_it_was(api: Api, name: str) -> None:
     assert api.job(api.submit(name=name, custom={name: name}))["name"] == name
 

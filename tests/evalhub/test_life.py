@@ -53,7 +53,10 @@ def test_an_adapter_that_ends_without_a_word_has_failed_and_its_last_lines_say_w
     assert error["message"].endswith("first line\ncannot find the data")
 
 
-@pytest.mark.parametrize(("provider", "said"), [("shell", "exited with code 7"), ("killed", "killed by signal 9"), ("missing", "/no/such/program")])
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [("shell", "exited with code 7"), ("killed", "killed by signal 9"), ("missing", "/no/such/program")],
+)
 def test_a_command_that_fails_says_how(live: Live, provider: str, said: str) -> None:
     document = live.ended(live.api.submit(provider=provider))
     assert document["status"]["state"] == "failed"
@@ -81,7 +84,7 @@ def test_reports_by_hand_count_while_the_grace_of_a_command_that_does_nothing_la
     for index in (0, 1):
         assert live.api.report(job_id, "running", benchmark=f"b{index}", benchmark_index=index).status == 204
     for index in (0, 1):
-        about = {"benchmark": f"b{index}", "benchmark_index": index}
+        about: dict[str, Any] = {"benchmark": f"b{index}", "benchmark_index": index}
         assert live.api.report(job_id, "completed", metrics={"acc": 0.9}, **about).status == 204
     document = live.ended(job_id)
     assert document["status"]["state"] == "completed"
@@ -103,7 +106,14 @@ def test_a_late_report_replaces_what_only_the_watchdog_said(live: Live) -> None:
 
 def test_a_new_job_is_found_pending_at_once(live: Live) -> None:
     # Clients list status=pending right after the submission, whatever the command does.
-    reply = live.api.post(JOBS, {"name": "p", "model": {"url": "http://m", "name": "m"}, "benchmarks": [{"id": "b0", "provider_id": "by-hand", "parameters": {"steps": [["sleep", 60]]}}]})
+    reply = live.api.post(
+        JOBS,
+        {
+            "name": "p",
+            "model": {"url": "http://m", "name": "m"},
+            "benchmarks": [{"id": "b0", "provider_id": "by-hand", "parameters": {"steps": [["sleep", 60]]}}],
+        },
+    )
     assert reply.json["status"]["state"] == "pending"
     assert live.api.delete(f"{JOBS}/{reply.json['resource']['id']}").status == 204
 
@@ -164,7 +174,9 @@ def test_what_an_adapter_leaves_behind_is_ended(live: Live) -> None:
 
 
 def test_an_adapter_may_go_on_a_little_after_it_has_reported(live: Live, tmp_path: Path) -> None:
-    job_id = live.steps(event("completed", metrics={"a": 1}), ["wait", str(tmp_path / "go")], ["write", str(tmp_path / "saved"), "x"])
+    job_id = live.steps(
+        event("completed", metrics={"a": 1}), ["wait", str(tmp_path / "go")], ["write", str(tmp_path / "saved"), "x"]
+    )
     assert live.ended(job_id)["status"]["state"] == "completed"
     (tmp_path / "go").touch()
     until((tmp_path / "saved").exists)
@@ -173,7 +185,8 @@ def test_an_adapter_may_go_on_a_little_after_it_has_reported(live: Live, tmp_pat
 def test_benchmarks_run_side_by_side(live: Live, tmp_path: Path) -> None:
     mine, other = str(tmp_path / "a"), str(tmp_path / "b")
     job_id = live.several(
-        [["write", mine, ""], ["wait", other], event("completed")], [["write", other, ""], ["wait", mine], event("completed")]
+        [["write", mine, ""], ["wait", other], event("completed")],
+        [["write", other, ""], ["wait", mine], event("completed")],
     )
     assert live.ended(job_id)["status"]["state"] == "completed"
 
@@ -181,7 +194,9 @@ def test_benchmarks_run_side_by_side(live: Live, tmp_path: Path) -> None:
 def test_one_failed_benchmark_does_not_stop_the_others(live: Live) -> None:
     document = live.ended(live.several([["exit", 1]], [event("completed", metrics={"a": 1})]))
     assert document["status"]["state"] == "partially_failed"
-    assert document["status"]["message"]["message"].startswith("Some of the benchmarks failed. \nBenchmark b0 failed with message: ")
+    assert document["status"]["message"]["message"].startswith(
+        "Some of the benchmarks failed. \nBenchmark b0 failed with message: "
+    )
     assert [row["benchmark_index"] for row in document["results"]["benchmarks"]] == [1]
 
 
@@ -206,8 +221,8 @@ def test_job_json_is_as_the_contract_has_it(live: Live, tmp_path: Path) -> None:
     told = json.loads(found.read_text())
     spec = told["spec"]
     assert list(spec) == [
-        "id", "provider_id", "benchmark_id", "benchmark_index", "model", "num_examples", "parameters", "callback_url", "exports",
-        "primary_score",
+        "id", "provider_id", "benchmark_id", "benchmark_index", "model", "num_examples", "parameters", "callback_url",
+        "exports", "primary_score",
     ]  # fmt: skip
     assert (spec["id"], spec["provider_id"], spec["benchmark_id"], spec["benchmark_index"]) == (job_id, "by-hand", "b1", 0)
     assert list(spec["model"]) == ["url", "name", "parameters", "card_url"]
@@ -219,8 +234,19 @@ def test_job_json_is_as_the_contract_has_it(live: Live, tmp_path: Path) -> None:
     assert Path(told["path"]).parts[-2:] == ("meta", "job.json")
 
 
-@pytest.mark.parametrize(("given", "lifted", "left"), [("3", 3, {}), ("x", None, {"num_examples": "x"}), (2.5, None, {"num_examples": 2.5}), (-1, None, {"num_examples": -1}), (True, None, {"num_examples": True})])
-def test_only_a_whole_number_of_examples_is_lifted(live: Live, tmp_path: Path, given: Any, lifted: int | None, left: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("given", "lifted", "left"),
+    [
+        ("3", 3, {}),
+        ("x", None, {"num_examples": "x"}),
+        (2.5, None, {"num_examples": 2.5}),
+        (-1, None, {"num_examples": -1}),
+        (True, None, {"num_examples": True}),
+    ],
+)
+def test_only_a_whole_number_of_examples_is_lifted(
+    live: Live, tmp_path: Path, given: Any, lifted: int | None, left: dict[str, Any]
+) -> None:
     found = tmp_path / "spec"
     parameters = {"num_examples": given, "steps": [["spec", str(found)], event("completed")]}
     job_id = live.api.submit(benchmarks=[{"id": "b0", "provider_id": "by-hand", "parameters": parameters}])
@@ -245,7 +271,9 @@ def test_a_run_leaves_nothing_in_the_data_folder_but_its_log(live: Live) -> None
     job_id = live.steps(["print", "x"], event("completed"))
     live.ended(job_id)
     runs = live.attempts(job_id)
-    until(lambda: not [path for run in runs for path in (live.served.data / "runs").rglob(run)], "the end of the run's folder")
+    until(
+        lambda: not [path for run in runs for path in (live.served.data / "runs").rglob(run)], "the end of the run's folder"
+    )
     assert [path.name for path in (live.served.data / "logs" / job_id).iterdir()] == ["0.1.log"]
 
 
@@ -266,7 +294,10 @@ def test_logs_are_shown_while_the_adapter_runs(live: Live, tmp_path: Path) -> No
 def test_both_streams_and_the_folder_of_the_catalogue_are_in_the_log(live: Live) -> None:
     job_id = live.api.submit(provider="shell")
     live.ended(job_id)
-    assert sorted(live.log(job_id).splitlines()) == [f"in {live.served.data.parent / 'catalogue' / 'providers'}", "to stderr"]
+    assert sorted(live.log(job_id).splitlines()) == [
+        f"in {live.served.data.parent / 'catalogue' / 'providers'}",
+        "to stderr",
+    ]
 
 
 def test_a_flood_of_output_is_bounded_and_harms_nobody(live: Live) -> None:

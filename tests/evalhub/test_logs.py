@@ -32,8 +32,7 @@ def test_a_benchmark_without_a_log_yet_has_an_empty_one(api: Api) -> None:
 def test_the_log_of_a_job_has_a_line_before_each_benchmark(api: Api) -> None:
     job_id = api.submit("b0", "b1")
     assert api.get(f"{JOBS}/{job_id}/logs").text == (
-        f"=== pod={job_id}-0 container=local benchmark_id=b0 ===\n"
-        f"\n=== pod={job_id}-1 container=local benchmark_id=b1 ===\n"
+        f"=== pod={job_id}-0 container=local benchmark_id=b0 ===\n\n=== pod={job_id}-1 container=local benchmark_id=b1 ===\n"
     )
 
 
@@ -48,7 +47,9 @@ def test_bytes_that_are_no_text_do_not_matter(api: Api, held: Held) -> None:
     assert api.get(f"{JOBS}/{held.job_id}/benchmarks/0/logs").body == b"\xff\x00\xfe\n"
 
 
-@pytest.mark.parametrize(("tail", "shown"), [(1, ["2999"]), (3, ["2997", "2998", "2999"]), (3000, None), (9999, None), (-1, None)])
+@pytest.mark.parametrize(
+    ("tail", "shown"), [(1, ["2999"]), (3, ["2997", "2998", "2999"]), (3000, None), (9999, None), (-1, None)]
+)
 def test_the_last_lines_can_be_asked_for(api: Api, held: Held, tail: int, shown: list[str] | None) -> None:
     held.append(0, framed(*map(str, range(3000))))
     assert log(api, held, f"?tail_lines={tail}").split() == (shown or list(map(str, range(3000))))
@@ -130,12 +131,14 @@ def test_following_ends_when_the_job_is_cancelled_or_deleted(api: Api, ending: s
     assert list(lines) == []
 
 
+TAIL = "integer between 1 and 10000, or -1 for all lines"
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [
         *(
-            (f"tail_lines={value}", "The query parameter 'tail_lines' is not a valid integer between 1 and 10000, or -1 for all lines: "
-             f"'{value}'.")
+            (f"tail_lines={value}", f"The query parameter 'tail_lines' is not a valid {TAIL}: '{value}'.")
             for value in ("0", "10001", "x", "-2", "1.5", "9" * 5000)
         ),
         ("since_seconds=0", "The query parameter 'since_seconds' is not a valid positive integer: '0'."),

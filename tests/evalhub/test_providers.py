@@ -20,7 +20,13 @@ def test_a_provider_is_shown_as_its_file_has_it(api: Api) -> None:
     assert (document["resource"]["id"], document["resource"]["owner"]) == ("tagged", "system")
     assert (document["name"], document["title"], document["tags"]) == ("tagged", "Tagged", ["red", "blue"])
     assert document["runtime"] == {"local": {"command": "true"}}
-    assert document["benchmarks"][0] == {"id": "b0", "name": "B0", "category": "general", "num_few_shot": 0, "dataset_size": 0}
+    assert document["benchmarks"][0] == {
+        "id": "b0",
+        "name": "B0",
+        "category": "general",
+        "num_few_shot": 0,
+        "dataset_size": 0,
+    }
 
 
 def test_members_that_the_contract_always_shows_are_there_even_when_empty(api: Api) -> None:
@@ -93,7 +99,11 @@ def test_pages_follow_each_other(api: Api) -> None:
     [
         ("limit=abc", "query_parameter_invalid", "The query parameter 'limit' is not a valid integer: 'abc'."),
         ("benchmarks=maybe", "query_parameter_invalid", "The query parameter 'benchmarks' is not a valid boolean: 'maybe'."),
-        ("scope=x", "query_parameter_value_invalid", "The query parameter 'scope' is not valid. Allowed values are: 'system|tenant'."),
+        (
+            "scope=x",
+            "query_parameter_value_invalid",
+            "The query parameter 'scope' is not valid. Allowed values are: 'system|tenant'.",
+        ),
         ("scope=system&owner=a", "query_parameter_mismatch", "The query parameters 'owner,scope' are mutually exclusive."),
         (
             "zzz=1",

@@ -16,7 +16,11 @@ def judged(api: Api, benchmarks: list[Benchmark], metrics: list[dict[str, Any]],
     body = [{"provider_id": "manual", "id": "b0"} | benchmark for benchmark in benchmarks]
     job_id = api.submit(benchmarks=body, **members)
     for index, (benchmark, measured) in enumerate(zip(body, metrics, strict=True)):
-        about = {"provider": benchmark["provider_id"], "benchmark": benchmark["id"], "benchmark_index": index}
+        about: dict[str, Any] = {
+            "provider": benchmark["provider_id"],
+            "benchmark": benchmark["id"],
+            "benchmark_index": index,
+        }
         assert api.report(job_id, "completed", metrics=measured, **about).status == 204
     return api.job(job_id)
 
@@ -97,7 +101,9 @@ def test_an_adapters_own_warning_is_not_overwritten(api: Api) -> None:
         ([wants("a", 0.5), wants("other", None)], [0.7, 0.1], 0.7),
     ],
 )
-def test_the_score_of_a_job_is_the_weighted_mean(api: Api, benchmarks: list[Benchmark], values: list[float], score: float) -> None:
+def test_the_score_of_a_job_is_the_weighted_mean(
+    api: Api, benchmarks: list[Benchmark], values: list[float], score: float
+) -> None:
     metrics = [{b["primary_score"]["metric"]: value} for b, value in zip(benchmarks, values, strict=True)]
     test = judged(api, benchmarks, metrics)["results"]["test"]
     assert test["score"] == pytest.approx(score, abs=1e-12)
@@ -123,7 +129,9 @@ def test_the_threshold_of_the_job_decides(api: Api, threshold: float, passed: bo
 
 
 def test_a_job_that_did_not_complete_has_no_score(api: Api) -> None:
-    job_id = api.submit(benchmarks=[{"provider_id": "manual", "id": "b0"} | wants("a", 0.1), {"provider_id": "manual", "id": "b1"}])
+    job_id = api.submit(
+        benchmarks=[{"provider_id": "manual", "id": "b0"} | wants("a", 0.1), {"provider_id": "manual", "id": "b1"}]
+    )
     api.report(job_id, "completed", metrics={"a": 1})
     assert "test" not in api.job(job_id)["results"]
     api.report(job_id, "failed", benchmark="b1", benchmark_index=1)

@@ -17,7 +17,15 @@ from evalhub.client import (
     JobNotFoundError,
     SyncEvalHubClient,
 )
-from evalhub.models.api import BenchmarkConfig, JobStatus, JobSubmissionRequest, ModelAuth, ModelConfig, PassCriteria, PrimaryScore
+from evalhub.models.api import (
+    BenchmarkConfig,
+    JobStatus,
+    JobSubmissionRequest,
+    ModelAuth,
+    ModelConfig,
+    PassCriteria,
+    PrimaryScore,
+)
 
 from tests.evalhub.live import Live
 from tests.server.client import JOBS, unique
@@ -46,7 +54,9 @@ def secret(folder: Path, key: str) -> str:
     return (folder / "secret").as_uri()
 
 
-def request(url: str, secret_ref: str | None = None, *, provider: str = "sdk", name: str = "", **parameters: Any) -> JobSubmissionRequest:
+def request(
+    url: str, secret_ref: str | None = None, *, provider: str = "sdk", name: str = "", **parameters: Any
+) -> JobSubmissionRequest:
     return JobSubmissionRequest(
         name=name or unique(),
         model=ModelConfig(url=url, name="practice", auth=ModelAuth(secret_ref=secret_ref) if secret_ref else None),
@@ -125,7 +135,9 @@ def test_an_adapter_that_raises_reports_why(client: SyncEvalHubClient, live: Liv
     assert row.phase == "initializing"
 
 
-def test_what_an_adapter_sends_of_its_surroundings_is_kept(client: SyncEvalHubClient, model_url: str, tmp_path: Path) -> None:
+def test_what_an_adapter_sends_of_its_surroundings_is_kept(
+    client: SyncEvalHubClient, model_url: str, tmp_path: Path
+) -> None:
     job = client.jobs.submit(request(model_url, secret(tmp_path, KEY)))
     done = client.jobs.wait_for_completion(job.id, timeout=60, poll_interval=0.05)
     assert "evalhub.env_card" in done.results.benchmarks[0].artifacts
@@ -187,7 +199,9 @@ def test_the_client_reads_logs(client: SyncEvalHubClient, live: Live) -> None:
     list(live.api.lines(f"{JOBS}/{job_id}/benchmarks/0/logs?follow=true"))
     assert client.jobs.get_logs(job_id).startswith(f"=== pod={job_id}-0 container=local benchmark_id=b0 ===\none\ntwo\n")
     assert client.jobs.get_logs(job_id, benchmark_index=0).startswith("one\ntwo\n")
-    stamped = client.jobs.get_logs(job_id, benchmark_index=0, options=JobLogOptions(tail_lines=3, timestamps=True, since_seconds=3600))
+    stamped = client.jobs.get_logs(
+        job_id, benchmark_index=0, options=JobLogOptions(tail_lines=3, timestamps=True, since_seconds=3600)
+    )
     assert stamped.splitlines()[0].endswith("Z one")
 
 

@@ -70,7 +70,8 @@ def test_every_broken_rule_is_told_in_the_order_of_the_members(api: Api) -> None
     lines = reply.message.removeprefix("The request validation failed: '").split("\n")
     told = [line.split("'")[1].removeprefix("EvaluationJobConfig.") for line in lines]
     assert told == [
-        "name", "tags[0]", "model.url", "model.name", "benchmarks[0].Ref.id", "benchmarks[0].provider_id", "benchmarks[0].weight",
+        "name", "tags[0]", "model.url", "model.name",
+        "benchmarks[0].Ref.id", "benchmarks[0].provider_id", "benchmarks[0].weight",
     ]  # fmt: skip
 
 

@@ -72,6 +72,3 @@ def framed(*lines: str, ago_s: float = 0.0) -> bytes:
     """Return lines of output as a worker sends them: each with its time, `ago_s` seconds ago."""
     at = int((time.time() - ago_s) * 1000)
     return b"".join(b"%d %s\n" % (at, line.encode()) for line in lines)
-
-
-

@@ -18,8 +18,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("server")
     manual = catalogue.provider("manual", "true")
     written = catalogue.write(folder / "catalogue", manual)
-    patient = {"ASSAY_WORKER_KEY": KEY, "ASSAY_LEASE_SECONDS": "600"}
-    with serving(folder, "--catalog", str(written), **patient) as running:
+    with serving(folder, "--catalog", str(written), ASSAY_WORKER_KEY=KEY, ASSAY_LEASE_SECONDS="600") as running:
         yield running
 
 

@@ -12,9 +12,24 @@ OPERATIONS = [(route.method, route.path.replace("{", "").replace("}", "")) for r
 
 @pytest.mark.parametrize(
     "path",
-    ["/nope", "/", "/api", "/api/v1", "/api/v1/", f"{JOBS}/", f"{PROVIDERS}/", f"{JOBS}/x/events/", "/api/v1/health/", "/docs/",
-     "/API/V1/health", f"{JOBS}/x/nope", f"{JOBS}/a%2Fb", "/metrics%00", "/%ff"],
-)  # fmt: skip
+    [
+        "/nope",
+        "/",
+        "/api",
+        "/api/v1",
+        "/api/v1/",
+        f"{JOBS}/",
+        f"{PROVIDERS}/",
+        f"{JOBS}/x/events/",
+        "/api/v1/health/",
+        "/docs/",
+        "/API/V1/health",
+        f"{JOBS}/x/nope",
+        f"{JOBS}/a%2Fb",
+        "/metrics%00",
+        "/%ff",
+    ],
+)
 def test_an_unknown_path_is_a_plain_404(api: Api, path: str) -> None:
     reply = api.get(path)
     assert (reply.status, reply.body) == (404, b"404 page not found\n")

@@ -41,7 +41,9 @@ def test_a_route_is_documented(route: Route, described: dict[str, Any]) -> None:
 @pytest.mark.parametrize("route", ROUTES, ids=named)
 def test_every_parameter_says_what_it_is(route: Route, described: dict[str, Any]) -> None:
     parameters = described["paths"][route.path][route.method.lower()]["parameters"]
-    assert {p["name"] for p in parameters if p["in"] == "path"} == {part[1:-1] for part in route.path.split("/") if part[:1] == "{"}
+    assert {p["name"] for p in parameters if p["in"] == "path"} == {
+        part[1:-1] for part in route.path.split("/") if part[:1] == "{"
+    }
     assert all(parameter["required"] for parameter in parameters if parameter["in"] == "path")
     assert all(parameter.get("description") for parameter in parameters)
     assert all(parameter["schema"]["type"] in ("string", "integer", "boolean") for parameter in parameters)
@@ -70,8 +72,16 @@ def test_every_error_of_the_table_is_in_the_document_with_its_code(described: di
             assert f"`{error.code}`" in responses[str(error.status)]["description"], (route.name, error.code)
 
 
+def test_whatever_changes_something_says_that_foreign_pages_may_not(described: dict[str, Any]) -> None:
+    for route in ROUTES:
+        responses = described["paths"][route.path][route.method.lower()]["responses"]
+        assert ("403" in responses) is (route.method != "GET"), route.name
+
+
 def test_a_body_is_described_by_the_shape_that_reads_it(described: dict[str, Any]) -> None:
-    submitted = described["paths"]["/api/v1/evaluations/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    submitted = described["paths"]["/api/v1/evaluations/jobs"]["post"]["requestBody"]["content"]["application/json"][
+        "schema"
+    ]
     assert submitted["required"] == ["name", "model"]
     assert submitted["properties"]["benchmarks"]["items"]["required"] == ["id", "provider_id"]
     assert submitted["properties"]["timeout_seconds"] == {"type": "number", "minimum": 0}

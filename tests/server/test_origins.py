@@ -7,7 +7,15 @@ import pytest
 from tests.server.client import JOBS, PROVIDERS, Api, job_body, unique
 
 OURS = ["http://localhost", "http://localhost:3000", "https://127.0.0.1:8443", "http://[::1]:5173", "http://app.localhost"]
-OTHERS = ["http://evil.example", "https://localhost.evil.example", "http://127.0.0.1.evil.example", "null", "", "file://", "http://[x"]  # fmt: skip
+OTHERS = [
+    "http://evil.example",
+    "https://localhost.evil.example",
+    "http://127.0.0.1.evil.example",
+    "null",
+    "",
+    "file://",
+    "http://[x",
+]
 
 
 @pytest.mark.parametrize("origin", OURS)

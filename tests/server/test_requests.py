@@ -82,10 +82,29 @@ def test_a_body_just_under_the_limit_is_taken(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"   \n", b"{", b'{"name":', b"{} x", b"{'a':1}", b"nul", b"\xff\xfe", b'{"name":"\xff"}', b"{]", b"\x00", b'{"a":1}}',
-     b'{"a":NaN}', b'{"a":Infinity}', b'{"a":1e999999}', b'{"a":01}', b'{"a":"\n"}', b'{"name":"\\ud800"}',
-     b"[" * 100_000, b'{"custom":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001],
-)  # fmt: skip
+    [
+        b"",
+        b"   \n",
+        b"{",
+        b'{"name":',
+        b"{} x",
+        b"{'a':1}",
+        b"nul",
+        b"\xff\xfe",
+        b'{"name":"\xff"}',
+        b"{]",
+        b"\x00",
+        b'{"a":1}}',
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b'{"a":1e999999}',
+        b'{"a":01}',
+        b'{"a":"\n"}',
+        b'{"name":"\\ud800"}',
+        b"[" * 100_000,
+        b'{"custom":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001,
+    ],
+)
 def test_what_is_no_json_is_a_400(api: Api, body: bytes) -> None:
     for path in (JOBS, f"{JOBS}/x/events"):
         reply = api.post(path, body)

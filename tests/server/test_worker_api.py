@@ -164,8 +164,12 @@ def test_an_artifact_is_kept_and_can_be_downloaded(api: Api, worker: Worker) -> 
     reply = api.get(f"{base}/samples.jsonl")
     assert (reply.status, reply.body, reply.headers["content-type"]) == (200, data, "application/x-ndjson")
     assert reply.headers["content-disposition"] == 'attachment; filename="samples.jsonl"'
-    for missing in (f"{base}/other", f"{JOBS}/{held.job_id}/benchmarks/9/artifacts", f"{JOBS}/{held.job_id}/benchmarks/x/artifacts",
-                    f"{JOBS}/{held.job_id}/benchmarks/{'9' * 5000}/artifacts"):  # fmt: skip
+    for missing in (
+        f"{base}/other",
+        f"{JOBS}/{held.job_id}/benchmarks/9/artifacts",
+        f"{JOBS}/{held.job_id}/benchmarks/x/artifacts",
+        f"{JOBS}/{held.job_id}/benchmarks/{'9' * 5000}/artifacts",
+    ):
         assert api.get(missing).status == 404
 
 

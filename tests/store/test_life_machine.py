@@ -29,7 +29,7 @@ from .life import DELAY, GRACE, LEASE, SECOND, Life, new_job
 from .reference import Reference
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-EXTENT = settings(max_examples=1_500, stateful_step_count=120) if LONG else settings(max_examples=60, stateful_step_count=40)
+EXTENT = settings(max_examples=500, stateful_step_count=80) if LONG else settings(max_examples=60, stateful_step_count=40)
 
 PICK = st.integers(0, 5_000)
 """Chooses from whatever there is to choose from at the moment."""

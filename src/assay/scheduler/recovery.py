@@ -32,8 +32,8 @@ async def sweep(store: Store, blobs: BlobStore, period_s: float = 3600.0) -> Non
 async def watch(store: Store, lease_s: float, period_s: float = 0.5) -> None:
     """Apply lapsed leases and graces, for ever. Looking costs microseconds; a transaction is made only when one is due.
 
-    Workers could not renew while the server was down, so leases lapse only `lease_s` seconds after the start; and likewise after
-    a gap: the server or the machine stood still, or the clock was put forward.
+    Workers could not renew while the server was down, so leases lapse only `lease_s` seconds after the start; and likewise
+    after a gap: the server or the machine stood still, or the clock was put forward.
     """
     patient_until, last = time.monotonic() + lease_s, now()
     while True:

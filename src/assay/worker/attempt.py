@@ -169,17 +169,18 @@ class Attempt:
         deadline, pause = loop.time() + self._place.lease_s * 2, 0.1
         while not self._dropped:
             try:
-                return await self._place.api.end(self.lease.run_id, ending)
+                await self._place.api.end(self.lease.run_id, ending)
+                return
             except Refused as refusal:
                 if refusal.status != 409:
                     log.error("the server refused the end of run %s: %s", self.lease.run_id, refusal)
                     if ending.outcome != "failed":
                         ending = failed(self.lease, refusal.code or "report_refused", f"The result was refused: {refusal}")
                         continue
-                return None
+                return
             except ServerGone:
                 if loop.time() > deadline:
-                    return None
+                    return
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
 

@@ -56,7 +56,7 @@ class WorkerOptions:
 def work(options: WorkerOptions) -> None:
     """Work until SIGINT or SIGTERM.
 
-    Raises Unauthorised when the server does not know the key, and BadRequest when the name is no name or somebody else's, the
+    Raises Unauthorised when the server does not know the key, and BadRequest when the name is no name or another's, the
     data folder cannot be written, or no Assay server answers at the address.
     """
     check_name(options.name)

@@ -357,7 +357,8 @@ class _Pipe:
     async def drained(self, timeout_s: float = 2.0) -> None:
         """Wait until everything has been read; close what was never begun."""
         if not self._begun:
-            return self.abandon()
+            self.abandon()
+            return
         await asyncio.wait([self._done], timeout=timeout_s)
         if not self._done.done():
             self._finish()
