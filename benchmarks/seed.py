@@ -113,7 +113,7 @@ async def finished_jobs(server: Server, count: int, connections: int = 8) -> lis
             if i >= count:
                 break
             job_id = await submit(connection, submission(i))
-            for n, status in enumerate(_ends(i)):
+            for n, status in enumerate(ends(i)):
                 await connection.expect(Ask("POST", f"{JOBS}/{job_id}/events", event(n, status, i)), 204)
             ids.append(job_id)
         connection.close()
@@ -122,7 +122,7 @@ async def finished_jobs(server: Server, count: int, connections: int = 8) -> lis
     return ids
 
 
-def _ends(i: int) -> tuple[str, str]:
+def ends(i: int) -> tuple[str, str]:
     share = i // 10 % 10
     return ("completed" if share < 9 else "failed"), ("completed" if share < 7 else "failed")
 

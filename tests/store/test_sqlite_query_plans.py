@@ -22,6 +22,11 @@ OPEN_RUNS = ("runs_queue", "runs_open", "runs_by_worker", "runs_by_lease", "runs
 SMALL = ("workers", "job_counts")
 """Tables with a row for each worker, and for each tenant and state."""
 
+ON_PURPOSE = {
+    "artifact_digests": "clean-up asks once in a while which blobs are still named, from an index that holds just that"
+}
+"""Statements that read all of something, and why they may."""
+
 COLUMNS = ("name", "tag", "owner", "experiment", "collection", "model", "state")
 FRAGMENTS = [name for name in statements() if name.startswith(("only_", "branch_")) or name == "page"]
 WHOLE = [name for name in statements() if name not in FRAGMENTS]
@@ -89,7 +94,7 @@ def test_a_whole_read_would_be_found(database: sqlite3.Connection) -> None:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_named_statement_reads_no_whole_table(database: sqlite3.Connection, name: str) -> None:
-    assert whole_reads(plan(database, statements()[name])) == []
+    assert bool(whole_reads(plan(database, statements()[name]))) is (name in ON_PURPOSE)
 
 
 @pytest.mark.parametrize("limit", [50, 0])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,6 +59,10 @@ def _lines(file: Path) -> list[str]:
     return file.read_text().split() if file.exists() else []
 
 
+def _dead(pid: int) -> bool:
+    return not _alive(pid)
+
+
 def _alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -90,7 +98,7 @@ def test_no_daemon_outlives_a_cancel_or_its_worker(start: Callable[..., Deployme
             assert deployment.request("DELETE", f"/api/v1/evaluations/jobs/{job_id}")[0] == 204
         else:
             kill(deployment.workers()[0])
-        wait_until(lambda pid=pid: not _alive(pid), 10, f"the end of the daemon after the {end}")
+        wait_until(partial(_dead, pid), 10, f"the end of the daemon after the {end}")
         (notes / "ready").unlink()
         (notes / "daemon").unlink()
 
@@ -220,3 +228,40 @@ def test_an_engine_that_is_deleted_meanwhile_is_named(
     deployment.request("DELETE", f"/api/v1/evaluations/jobs/{hold}")
     (row,) = deployment.ended(job_id, 40)["status"]["benchmarks"]
     assert "assay engines install lm_eval" in row["error_message"]["message"]
+
+
+class _Odd(http.server.BaseHTTPRequestHandler):
+    """A model that cuts an answer in the middle of a character, and another in brackets without end."""
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        content = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"8 \\ud83d"}}]}'
+        body = b"[" * 100_000 if b"2 + 1 =" in asked else content
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Be silent."""
+
+
+def test_an_odd_answer_is_one_sample_and_not_the_run(start: Callable[..., Deployment], tmp_path: Path) -> None:
+    tasks = tmp_path / "tasks"
+    tasks.mkdir()
+    rows = [json.dumps({"question": f"{n} + 1 =", "answer": str(n + 1)}) for n in range(10)]
+    (tasks / "data.jsonl").write_text("\n".join(rows))
+    (tasks / "mine.yaml").write_text(
+        f"task: mine\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {tasks / 'data.jsonl'}}}}}\n"
+        "test_split: test\noutput_type: generate_until\ndoc_to_text: '{{question}}'\ndoc_to_target: '{{answer}}'\n"
+        "metric_list: [{metric: exact_match}]\n"
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Odd) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        parameters = {"task": "mine", "include_path": str(tasks), "max_error_rate": 0.5}
+        benchmark = {"provider_id": "lm_eval", "id": "custom", "parameters": parameters}
+        deployment = start()
+        document = deployment.ended(deployment.submit([benchmark], f"http://127.0.0.1:{server.server_port}/v1"), 40)
+        server.shutdown()
+    assert document["status"]["state"] == "completed", document["status"]
+    assert document["results"]["benchmarks"][0]["metrics"]["n"] == 9

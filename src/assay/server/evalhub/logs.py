@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -19,6 +20,7 @@ from assay.store.queries import JobWithRuns
 
 _PLAIN = "text/plain; charset=utf-8"
 _IDLE_S = 10.0
+_LAST_LINES_S = 1.5
 
 
 def log_topic(job_id: str) -> str:
@@ -30,7 +32,7 @@ async def of_job(request: Request) -> Response:
     """Answer with the logs of every benchmark, each under a line that names it."""
     at, options = services(request), _Options(request)
     job_id = request.path_params["job_id"]
-    runs = await _runs(request, job_id)
+    runs = await _settled(request, job_id)
 
     def sections() -> Iterator[bytes]:
         for i, run in enumerate(runs):
@@ -53,6 +55,7 @@ async def of_benchmark(request: Request) -> Response:
         raise NotFound(kind="benchmark", id=given)
     if options.follow:
         return StreamingResponse(_follow(at, job_id, index, options), media_type=_PLAIN)
+    await _settled(request, job_id, index)
     return StreamingResponse(options.read(at, job_id, index), media_type=_PLAIN)
 
 
@@ -83,6 +86,7 @@ async def _follow(at: Services, job_id: str, index: int, options: _Options) -> A
     """Yield the tail of a log, then what is appended, until the run has ended and everything has been shown."""
     follower = Follower(at.logs, job_id, index, options.timestamps)
     follower.skip_to_tail(options.tail)
+    yield b""  # the answer begins now, though the log may be silent for long
     while True:
         ticket = at.store.signals.ticket([log_topic(job_id), job_topic(job_id)])
         found = await at.store.lookup(JobWithRuns(job_id))
@@ -93,6 +97,29 @@ async def _follow(at: Services, job_id: str, index: int, options: _Options) -> A
             ticket.drop()
             return
         await ticket.wait(_IDLE_S)
+
+
+async def _settled(request: Request, job_id: str, index: int | None = None) -> list[Run]:
+    """Return the runs of a job; wait a moment for the last lines of one (`index`; None: any) that has just ended.
+
+    An adapter that has reported its end is still in its worker's hands: its output, and what it prints now, is on its way.
+    Clients that wait for the end of a job read its log at once.
+    """
+    at, loop = services(request), asyncio.get_running_loop()
+    deadline = loop.time() + _LAST_LINES_S
+    while True:
+        ticket = at.store.signals.ticket([log_topic(job_id)])
+        try:
+            runs = await _runs(request, job_id)
+            ending = any(
+                run.status in TERMINAL_STATUSES and run.worker is not None for run in runs if index in (None, run.index)
+            )
+            left = deadline - loop.time()
+            if not ending or left <= 0 or at.store.signals.closed:
+                return runs
+            await ticket.wait(left)
+        finally:
+            ticket.drop()
 
 
 async def _runs(request: Request, job_id: str) -> list[Run]:

@@ -185,7 +185,7 @@ class Channel:
         if 200 <= status < 300:
             self.client.answered()
             try:
-                return json.loads(content)
+                return _parsed(content)
             except ValueError as error:
                 raise SampleFailed("bad_reply", f"the reply is not JSON: {_quote(content)}") from error
         said = f": {text}" if (text := _error_text(content)) else ""
@@ -198,10 +198,24 @@ class Channel:
         raise failure
 
 
+def _parsed(content: bytes) -> Any:
+    """The JSON value of a reply. Half a surrogate pair, which a cut-off answer may end with and no file can hold, is
+    replaced. Raises ValueError.
+    """
+    try:
+        value = json.loads(content)
+        if b"\\ud" in content.lower():
+            text = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return value
+
+
 def _error_text(content: bytes) -> str:
     """The sentence in an OpenAI-style error body, or the start of any other body."""
     try:
-        body = json.loads(content)
+        body = _parsed(content)
     except ValueError:
         return _quote(content)
     inner = body.get("error", body.get("message")) if isinstance(body, dict) else None

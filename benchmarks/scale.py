@@ -1,0 +1,167 @@
+"""Lists, filters and the command line with 100,000 finished jobs in the store.
+
+    python -m benchmarks.scale [--jobs 100000] [--json FILE]
+
+Every request of a case differs, so none is answered from a kept page. One connection, one request after another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from assay.model.plan import Context, Model, Plan
+from assay.model.records import NewJob, NewRun
+from assay.model.results import Report, Result
+from assay.model.states import Status
+from assay.scheduler.identifiers import new_id, now, rfc3339
+from assay.store.jobs import CreateJob
+from assay.store.runs import ReportRun
+from assay.store.sqlite import SqliteStore
+from benchmarks import seed
+from benchmarks.load import Ask, one_after_another
+from benchmarks.seed import JOBS
+from benchmarks.servers import Server, assay
+from benchmarks.table import figure, markdown
+
+_AT_ONCE = 500
+_REQUESTS = 200
+
+
+def fill(database: Path, jobs: int) -> None:
+    """Put finished jobs into a new database, through the operations that the server itself uses."""
+
+    async def work() -> None:
+        store = SqliteStore(database, durable=False)
+        for first in range(0, jobs, _AT_ONCE):
+            made = [_job(i) for i in range(first, min(first + _AT_ONCE, jobs))]
+            await store.transact([CreateJob(job, now()) for job in made])
+            reports = [_report(job, n, first + i) for i, job in enumerate(made) for n in range(len(job.runs))]
+            for answer in await store.transact(reports):
+                if isinstance(answer, Exception):
+                    raise answer
+        await store.close()
+
+    database.parent.mkdir(parents=True)
+    asyncio.run(work())
+
+
+def _job(i: int) -> NewJob:
+    body: dict[str, Any] = json.loads(seed.submission(i))
+    runs = []
+    for benchmark in body["benchmarks"]:
+        plan = Plan(
+            kind="evaluation",
+            provider_id=benchmark["provider_id"],
+            benchmark_id=benchmark["id"],
+            engine="adapter",
+            model=Model(body["model"]["name"], body["model"]["url"]),
+            parameters=benchmark["parameters"],
+        )
+        runs.append(NewRun(id=new_id(), plan=plan, context=Context(), digest=plan.digest()))
+    return NewJob(
+        id=new_id(),
+        kind="evaluation",
+        tenant="",
+        owner="",
+        name=body["name"],
+        tags=body["tags"],
+        model=body["model"]["name"],
+        spec=msgspec.json.encode(body),
+        runs=runs,
+    )
+
+
+def _report(job: NewJob, index: int, i: int) -> ReportRun:
+    status = seed.ends(i)[index]
+    event = json.loads(seed.event(index, status, i))["benchmark_status_event"]
+    moment = now()
+    return ReportRun(
+        job_id=job.id,
+        tenant=None,
+        provider_id=event["provider_id"],
+        benchmark_id=event["id"],
+        index=index,
+        status=Status(status),
+        report=msgspec.convert({name: event[name] for name in ("error_message", "completed_at") if name in event}, Report),
+        result=Result(metrics=event.get("metrics", {}), additional_info=event.get("additional_info", {})),
+        now=moment,
+        at=rfc3339(moment),
+        grace=0,
+    )
+
+
+def _cases(jobs: int) -> dict[str, list[str]]:
+    """Return the queries of each case; each is asked once."""
+    some = range(_REQUESTS)
+    return {
+        "first pages": [f"limit=50&offset={i}" for i in some],
+        "last pages": [f"limit=50&offset={jobs - 100 - i}" for i in some],
+        "status=completed": [f"limit=50&status=completed&offset={i}" for i in some],
+        "status=failed": [f"limit=50&status=failed&offset={i}" for i in some],
+        "status=!completed": [f"limit=50&status=!completed&offset={i}" for i in some],
+        "tags=tN (a tenth of all)": [f"limit=50&tags=t{i % 10}&offset={i}" for i in some],
+        "tags=tN,nightly (both)": [f"limit=50&tags=t{i % 10},nightly&offset={i}" for i in some],
+        "tags=tN&status=failed": [f"limit=50&tags=t{i % 10}&status=failed&offset={i}" for i in some],
+        "name=job-N": [f"name=job-{i * 37}" for i in some],
+        "model=model-N": [f"limit=50&model=model-{i % 7}&offset={i}" for i in some],
+    }
+
+
+def processes(server: Server, repeats: int) -> list[float]:
+    """Return the milliseconds of `assay jobs list` as a whole process, each time."""
+    program = str(Path(sys.executable).with_name("assay"))
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        subprocess.run([program, "--server", server.url, "jobs", "list"], check=True, capture_output=True)
+        times.append((time.perf_counter() - began) * 1e3)
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Lists and the command line with very many jobs.")
+    parser.add_argument("--jobs", type=int, default=100_000)
+    parser.add_argument("--repeats", type=int, default=20, help="how often `assay jobs list` is started")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-bench-")))
+        began = time.perf_counter()
+        fill(folder / "data" / "assay.db", options.jobs)
+        print(f"{options.jobs:,} finished jobs in {time.perf_counter() - began:.0f} s", file=sys.stderr)
+        seed.write_catalogue(folder / "catalogue")
+        server = assay(folder, "--no-worker", "--catalog", str(folder / "catalogue"))
+        stack.callback(server.stop)
+        rows, figures = [], {}
+        for name, queries in _cases(options.jobs).items():
+            load = one_after_another(server, [Ask("GET", f"{JOBS}?{query}") for query in queries])
+            rows.append([name, figure(load.p50_ms), figure(load.p99_ms), figure(load.cpu_ms)])
+            figures[name] = asdict(load)
+        times = processes(server, options.repeats)
+        memory = server.memory_mib("VmHWM")
+    print(f"{options.jobs:,} finished jobs\n")
+    print(markdown(("list", "median ms", "p99 ms", "server CPU ms/req"), rows))
+    print(
+        f"\n`assay jobs list` as a whole process: median {statistics.median(times):.0f} ms, fastest {min(times):.0f} ms, ",
+        end="",
+    )
+    print(f"slowest {max(times):.0f} ms. Highest memory of the server: {memory:.0f} MiB.")
+    if options.json:
+        options.json.write_text(json.dumps({"lists": figures, "jobs_list_ms": times, "memory_mib": memory}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
