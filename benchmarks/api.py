@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks import seed
 from benchmarks.load import Ask, Load, one_after_another, under_load
-from benchmarks.peer import peer
+from benchmarks.peer import peer, remove_leftovers
 from benchmarks.seed import JOBS
 from benchmarks.servers import Server, assay
 from benchmarks.table import figure, markdown
@@ -140,19 +140,20 @@ def prepare(server: Server, jobs: int) -> Side:
 def main() -> None:
     parser = argparse.ArgumentParser(description="The API against eval-hub-server.")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each case runs in a round")
+    parser.add_argument("--seconds", type=int, default=5, help="how long each case runs in a round")
     parser.add_argument("--jobs", type=int, default=10_000, help="finished jobs in each server")
     parser.add_argument("--only", default="", help="only cases whose name contains this")
     parser.add_argument("--quick", action="store_true", help="1,000 jobs, one round of 2 s: to try it out")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     if options.quick:
-        options.rounds, options.seconds, options.jobs = 1, 2.0, 1000
+        options.rounds, options.seconds, options.jobs = 1, 2, 1000
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-bench-")))
         (folder / "peer").mkdir()
         seed.write_catalogue(folder / "catalogue")
         theirs = peer(folder / "peer", folder / "catalogue")
+        stack.callback(remove_leftovers, folder / "peer")
         stack.callback(theirs.stop)
         ours = assay(folder, "--no-worker", "--catalog", str(folder / "catalogue"))
         stack.callback(ours.stop)
@@ -171,7 +172,7 @@ def main() -> None:
             )
         for server in (theirs, ours):
             memory[server.name] += [server.memory_mib(), server.memory_mib("VmHWM")]
-    print(f"{options.jobs:,} finished jobs in each; medians of {options.rounds} rounds of {options.seconds:g} s\n")
+    print(f"{options.jobs:,} finished jobs in each; medians of {options.rounds} rounds of {options.seconds} s\n")
     print(markdown(HEAD, rows))
     print()
     print(markdown(("server", "start ms", "memory MiB: idle", "after load", "highest"), [

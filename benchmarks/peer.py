@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -60,3 +62,11 @@ def peer(folder: Path, catalogue: Path) -> Server:
             time.sleep(0.005)
     server.start_ms = (time.perf_counter() - began) * 1e3
     return server
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the folders that the peer made for its jobs, outside its own, once it has stopped."""
+    connection = sqlite3.connect(folder / "eval.db")
+    for (job_id,) in connection.execute("SELECT id FROM evaluations"):
+        shutil.rmtree(Path(tempfile.gettempdir(), "evalhub-jobs", job_id), ignore_errors=True)
+    connection.close()

@@ -154,11 +154,9 @@ def main() -> None:
         memory = server.memory_mib("VmHWM")
     print(f"{options.jobs:,} finished jobs\n")
     print(markdown(("list", "median ms", "p99 ms", "server CPU ms/req"), rows))
-    print(
-        f"\n`assay jobs list` as a whole process: median {statistics.median(times):.0f} ms, fastest {min(times):.0f} ms, ",
-        end="",
-    )
-    print(f"slowest {max(times):.0f} ms. Highest memory of the server: {memory:.0f} MiB.")
+    median, fastest, slowest = statistics.median(times), min(times), max(times)
+    print(f"\n`assay jobs list` as a process: median {median:.0f} ms, fastest {fastest:.0f} ms, slowest {slowest:.0f} ms.")
+    print(f"Highest memory of the server: {memory:.0f} MiB.")
     if options.json:
         options.json.write_text(json.dumps({"lists": figures, "jobs_list_ms": times, "memory_mib": memory}, indent=2) + "\n")
 

@@ -44,9 +44,7 @@ async def shared_host(
 
 
 @pytest.fixture
-async def runner(
-    lm_eval_environment: environments.Environment, shared_host: EngineHost, tmp_path: Path
-) -> Runner:
+async def runner(lm_eval_environment: environments.Environment, shared_host: EngineHost, tmp_path: Path) -> Runner:
     """Runs in folders of this test, with the shared engine host."""
     return Runner(lm_eval_environment, tmp_path / "runs", shared_host)
 

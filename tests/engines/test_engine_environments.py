@@ -61,9 +61,7 @@ def test_a_failed_install_shows_its_last_lines_and_leaves_nothing_installed(
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
 
-    with pytest.raises(
-        EngineInstallError, match=r"(?s)exit code 3.*no route to the index.*run the command again"
-    ):
+    with pytest.raises(EngineInstallError, match=r"(?s)exit code 3.*no route to the index.*run the command again"):
         environments.install(tmp_path / "engines", "lm_eval", report=lambda _: None)
     assert environments.environment(tmp_path / "engines", "lm_eval") is None
 

@@ -29,9 +29,7 @@ def samples_of(outcome_folder: Path, task: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-async def test_a_failing_sample_is_left_out_and_the_rest_scores_as_before(
-    runner: Runner, model_url: str
-) -> None:
+async def test_a_failing_sample_is_left_out_and_the_rest_scores_as_before(runner: Runner, model_url: str) -> None:
     questions = [json.loads(line) for line in (PRACTICE_TASKS / "arithmetic.jsonl").read_text().splitlines()]
     bad = questions[3]["question"]
     whole = await runner.hosted("practice_arithmetic", "chat", model_url)
@@ -112,9 +110,7 @@ async def test_an_unreachable_model_stops_the_run(runner: Runner, endpoint: str)
     assert url not in json.dumps(outcome.events)
 
 
-async def test_a_chat_endpoint_is_refused_for_a_task_that_needs_log_probabilities(
-    runner: Runner, model_url: str
-) -> None:
+async def test_a_chat_endpoint_is_refused_for_a_task_that_needs_log_probabilities(runner: Runner, model_url: str) -> None:
     outcome = await runner.hosted("practice_cloze", "chat", model_url)
 
     assert outcome.error["code"] == "needs_completions"
@@ -136,9 +132,7 @@ async def test_a_built_in_task_without_its_data_names_the_data_set(runner: Runne
 
 async def test_a_broken_task_file_is_named_with_its_line(runner: Runner, tasks: Path) -> None:
     (tasks / "arithmetic.yaml").write_text("task: practice_arithmetic\nmetric_list: [\n")
-    outcome = await runner.hosted(
-        "practice_arithmetic", "chat", "http://127.0.0.1:9/v1", include_path=str(tasks)
-    )
+    outcome = await runner.hosted("practice_arithmetic", "chat", "http://127.0.0.1:9/v1", include_path=str(tasks))
 
     assert outcome.error["code"] == "bad_task_file"
     assert f"{tasks / 'arithmetic.yaml'}, line 3" in outcome.error["message"]
@@ -147,9 +141,7 @@ async def test_a_broken_task_file_is_named_with_its_line(runner: Runner, tasks: 
 async def test_a_task_file_with_an_unknown_field_is_named(runner: Runner, tasks: Path) -> None:
     with (tasks / "arithmetic.yaml").open("a") as file:
         file.write("no_such_field: 1\n")
-    outcome = await runner.hosted(
-        "practice_arithmetic", "chat", "http://127.0.0.1:9/v1", include_path=str(tasks)
-    )
+    outcome = await runner.hosted("practice_arithmetic", "chat", "http://127.0.0.1:9/v1", include_path=str(tasks))
 
     assert outcome.error["code"] == "bad_task_file"
     assert "no_such_field" in outcome.error["message"]
@@ -160,9 +152,7 @@ async def test_a_malformed_data_line_is_named(runner: Runner, tasks: Path) -> No
     lines = (tasks / "arithmetic.jsonl").read_text().splitlines()
     lines[6] = lines[6][:-1]
     (tasks / "arithmetic.jsonl").write_text("\n".join(lines))
-    outcome = await runner.hosted(
-        "practice_arithmetic", "chat", "http://127.0.0.1:9/v1", include_path=str(tasks)
-    )
+    outcome = await runner.hosted("practice_arithmetic", "chat", "http://127.0.0.1:9/v1", include_path=str(tasks))
 
     assert outcome.error["code"] == "bad_dataset"
     assert "arithmetic.jsonl, line 7" in outcome.error["message"]
@@ -170,9 +160,7 @@ async def test_a_malformed_data_line_is_named(runner: Runner, tasks: Path) -> No
 
 async def test_a_missing_data_file_is_named_with_its_path(runner: Runner, tasks: Path) -> None:
     (tasks / "arithmetic.jsonl").unlink()
-    outcome = await runner.hosted(
-        "practice_arithmetic", "chat", "http://127.0.0.1:9/v1", include_path=str(tasks)
-    )
+    outcome = await runner.hosted("practice_arithmetic", "chat", "http://127.0.0.1:9/v1", include_path=str(tasks))
 
     assert outcome.error["code"] == "dataset_missing"
     assert str(tasks / "arithmetic.jsonl") in outcome.error["message"]
@@ -180,9 +168,7 @@ async def test_a_missing_data_file_is_named_with_its_path(runner: Runner, tasks:
 
 async def test_a_group_with_an_unknown_member_is_refused(runner: Runner, tasks: Path) -> None:
     (tasks / "starter.yaml").write_text("group: practice_starter\ntask: [practice_cloze, nowhere]\n")
-    outcome = await runner.hosted(
-        "practice_starter", "completions", "http://127.0.0.1:9/v1", include_path=str(tasks)
-    )
+    outcome = await runner.hosted("practice_starter", "completions", "http://127.0.0.1:9/v1", include_path=str(tasks))
 
     assert outcome.error["code"] == "unknown_task"
     assert "'nowhere'" in outcome.error["message"]
@@ -196,9 +182,7 @@ async def test_the_cold_process_reports_errors_in_the_same_words(runner: Runner,
     assert cold.returncode == hosted.returncode == 1
 
 
-async def test_data_that_change_without_a_new_time_are_read_anew(
-    runner: Runner, tasks: Path, model_url: str
-) -> None:
+async def test_data_that_change_without_a_new_time_are_read_anew(runner: Runner, tasks: Path, model_url: str) -> None:
     data = tasks / "arithmetic.jsonl"
     before = data.read_text().splitlines()
     os.utime(data, (1000, 1000))
@@ -241,9 +225,7 @@ class Echoless(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize(("offers", "code"), [(True, "logprobs_unsupported"), (False, "tokenizer_missing")])
-async def test_an_endpoint_that_cannot_score_prompts_is_found_out(
-    runner: Runner, offers: bool, code: str
-) -> None:
+async def test_an_endpoint_that_cannot_score_prompts_is_found_out(runner: Runner, offers: bool, code: str) -> None:
     handler = type("Handler", (Echoless,), {"offers_tokenizer": offers})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -22,10 +22,7 @@ async def gone(pid: int) -> bool:
             os.kill(pid, 0)
         except ProcessLookupError:
             return True
-        if (
-            f"{pid} (" in (stat := Path(f"/proc/{pid}/stat").read_text())
-            and stat.rpartition(")")[2].split()[0] == "Z"
-        ):
+        if f"{pid} (" in (stat := Path(f"/proc/{pid}/stat").read_text()) and stat.rpartition(")")[2].split()[0] == "Z":
             return True
         await asyncio.sleep(0.01)
     return False
@@ -40,9 +37,7 @@ async def test_the_host_has_one_thread_and_counts_its_runs(own_runner: Runner, m
 
 
 async def test_many_runs_at_once_all_end_with_their_own_results(runner: Runner, model_url: str) -> None:
-    outcomes = await asyncio.gather(
-        *(runner.hosted("practice_arithmetic", "chat", model_url, limit=n) for n in range(1, 7))
-    )
+    outcomes = await asyncio.gather(*(runner.hosted("practice_arithmetic", "chat", model_url, limit=n) for n in range(1, 7)))
 
     assert [outcome.result.n_scored for outcome in outcomes] == [1, 2, 3, 4, 5, 6]
 
@@ -77,15 +72,11 @@ async def test_killing_a_run_ends_it_and_nothing_else(runner: Runner, model_url:
     assert (await runner.hosted("practice_arithmetic", "chat", model_url, limit=1)).returncode == 0
 
 
-async def test_a_run_whose_client_goes_away_is_killed(
-    lm_eval_environment: environments.Environment, tmp_path: Path
-) -> None:
+async def test_a_run_whose_client_goes_away_is_killed(lm_eval_environment: environments.Environment, tmp_path: Path) -> None:
     host = EngineHost()
     await host.start(lm_eval_environment, tmp_path)
     with practice_model("--hang-rate", "1") as url:
-        live = await Runner(lm_eval_environment, tmp_path / "runs", host).begin(
-            "practice_arithmetic", "chat", url
-        )
+        live = await Runner(lm_eval_environment, tmp_path / "runs", host).begin("practice_arithmetic", "chat", url)
         await live.first("progress")
         live.process._connection.close()
 
@@ -95,9 +86,7 @@ async def test_a_run_whose_client_goes_away_is_killed(
     await host.close()
 
 
-async def test_the_runs_of_a_killed_host_end_and_a_new_host_takes_over(
-    own_runner: Runner, model_url: str
-) -> None:
+async def test_the_runs_of_a_killed_host_end_and_a_new_host_takes_over(own_runner: Runner, model_url: str) -> None:
     assert own_runner.host is not None
     with practice_model("--hang-rate", "1") as url:
         live = await own_runner.begin("practice_arithmetic", "chat", url)

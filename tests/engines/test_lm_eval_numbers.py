@@ -39,17 +39,12 @@ def rows(outcome: Outcome) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "endpoint"), TASKS)
-async def test_hosted_cold_and_plain_runs_measure_the_same(
-    runner: Runner, model_url: str, task: str, endpoint: str
-) -> None:
+async def test_hosted_cold_and_plain_runs_measure_the_same(runner: Runner, model_url: str, task: str, endpoint: str) -> None:
     hosted = await runner.hosted(task, endpoint, model_url)
     cold = await runner.cold(task, endpoint, model_url)
     plain = await runner.plain(task, endpoint, model_url)
 
-    expected = {
-        name: {key: value for key, value in row.items() if "," in key}
-        for name, row in plain["results"].items()
-    }
+    expected = {name: {key: value for key, value in row.items() if "," in key} for name, row in plain["results"].items()}
     assert rows(hosted) == expected
     assert rows(cold) == expected
     hashes = {name: found.task_hash for name, found in hosted.result.tasks.items()}

@@ -70,9 +70,7 @@ def test_the_driver_reads_what_the_worker_writes(tmp_path: Path) -> None:
     spec.write(tmp_path / "spec.json")
     found = read(str(tmp_path / "spec.json"))
 
-    assert dataclasses.asdict(found) == {
-        field: getattr(spec, field) for field in LmEvalSpec.__struct_fields__
-    }
+    assert dataclasses.asdict(found) == {field: getattr(spec, field) for field in LmEvalSpec.__struct_fields__}
     assert {field.name for field in dataclasses.fields(RunSpec)} == set(LmEvalSpec.__struct_fields__)
     assert (tmp_path / "spec.json").stat().st_mode & 0o077 == 0
 
@@ -91,9 +89,7 @@ def test_urls_follow_from_the_base(base: str, url: str, root: str) -> None:
 
 def test_the_plain_command_carries_the_parameters_and_no_key(tmp_path: Path) -> None:
     env = Environment("lm_eval", "0.4.13", tmp_path, tmp_path / "python", "")
-    spec = LmEvalSpec(
-        task="t", endpoint="chat", base_url="http://h/v1", model="m", output_dir="/o", limit=5, num_fewshot=2
-    )
+    spec = LmEvalSpec(task="t", endpoint="chat", base_url="http://h/v1", model="m", output_dir="/o", limit=5, num_fewshot=2)
     command = plain_command(env, spec)
 
     assert command[1:4] == ["-m", "lm_eval", "run"]

@@ -82,9 +82,7 @@ def test_a_function_tag_is_read_and_its_module_is_a_source(tasks: Path) -> None:
 
 
 def test_a_data_set_that_is_no_file_is_reported_as_remote(tasks: Path) -> None:
-    (tasks / "far.yaml").write_text(
-        "task: far\ndataset_path: someone/something\noutput_type: generate_until\n"
-    )
+    (tasks / "far.yaml").write_text("task: far\ndataset_path: someone/something\noutput_type: generate_until\n")
 
     assert checked(tasks, "far").remote_datasets == ("someone/something",)
 

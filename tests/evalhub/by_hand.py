@@ -1,6 +1,6 @@
 """An adapter with the standard library alone: does what the parameters of its benchmark ask, step by step.
 
-`steps` is a list of lists: ["post", event members], ["print", text], ["flood", bytes], ["write", path, text],
+`steps` is a list of lists: ["post", event members, another job], ["print", text], ["flood", bytes], ["write", path, text],
 ["environ", path], ["spec", path], ["wait", path] (until the file is there), ["sleep", seconds], ["leave", seconds] (a
 grandchild in a session of its own), ["exit", code].
 """
@@ -19,12 +19,12 @@ with open(os.environ["EVALHUB_JOB_SPEC_PATH"], encoding="utf-8") as opened:
     SPEC: dict[str, Any] = json.load(opened)
 
 
-def post(members: dict[str, Any]) -> None:
+def post(members: dict[str, Any], job_id: str = SPEC["id"]) -> None:
     about = {name: SPEC[name] for name in ("provider_id", "benchmark_index")} | {"id": SPEC["benchmark_id"]}
     target = urlsplit(SPEC["callback_url"])
     connection = http.client.HTTPConnection(target.hostname or "", target.port)
     body = json.dumps({"benchmark_status_event": about | members})
-    path = f"{target.path}/api/v1/evaluations/jobs/{SPEC['id']}/events"
+    path = f"{target.path}/api/v1/evaluations/jobs/{job_id}/events"
     connection.request("POST", path, body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     print("the event was answered with", answer.status, answer.read().decode(), flush=True)

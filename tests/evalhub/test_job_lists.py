@@ -83,7 +83,7 @@ def test_links_work_when_they_are_requested_as_they_are(tenant: Api, query: str)
         shown += names(reply)
         href = reply.json.get("next", {}).get("href")
     assert len(shown) == first.json["total_count"]
-    assert "limit=0" in query or shown == everything
+    assert shown == everything
 
 
 def test_next_keeps_the_filters_and_sorts_the_query(tenant: Api) -> None:

@@ -26,9 +26,7 @@ async def test_the_key_is_in_no_answer_header_log_or_repr(
         key = request.headers["Authorization"]
         code = int(request.query.get("status", "200"))
         if request.path.endswith("stream"):
-            response = web.StreamResponse(
-                status=code, headers={"X-Seen": key, "Content-Type": "text/event-stream"}
-            )
+            response = web.StreamResponse(status=code, headers={"X-Seen": key, "Content-Type": "text/event-stream"})
             await response.prepare(request)
             for letter in f"data: {key}\n\n".encode():
                 await response.write(bytes([letter]))

@@ -326,8 +326,6 @@ def test_an_unusable_model_url_is_refused_without_showing_a_password(url: str) -
 
 
 def test_the_origin_is_the_same_however_the_port_is_written() -> None:
-    assert (
-        ModelRoute("https://Host/v1/").origin == ModelRoute("https://host:443").origin == "https://host:443"
-    )
+    assert ModelRoute("https://Host/v1/").origin == ModelRoute("https://host:443").origin == "https://host:443"
     assert ModelRoute("http://[::1]:80/v1/").origin == "http://[::1]:80"
     assert ModelRoute("http://h/v1/").path == "/v1"

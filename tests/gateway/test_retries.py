@@ -26,9 +26,7 @@ def ok() -> web.Response:
 async def test_failures_that_pass_are_retried_with_growing_waits(
     gateway: Gateway, client: aiohttp.ClientSession, start_upstream: StartUpstream, clock: ManualClock
 ) -> None:
-    upstream = await start_upstream(
-        answers(status(500), status(502), status(503), status(504), status(429), ok)
-    )
+    upstream = await start_upstream(answers(status(500), status(502), status(503), status(504), status(429), ok))
     run = open_model(gateway, upstream.url)
     async with client.post(f"{run.model_url}/v1/completions", data=b"again") as response:
         assert response.status == 200
@@ -106,9 +104,7 @@ async def test_a_429_with_retry_after_lets_the_whole_endpoint_rest(
 async def test_retry_after_is_honoured_up_to_a_minute(
     gateway: Gateway, client: aiohttp.ClientSession, start_upstream: StartUpstream, clock: ManualClock
 ) -> None:
-    upstream = await start_upstream(
-        answers(status(503, Retry_After="3600"), status(500, retry_after_ms="1500"), ok)
-    )
+    upstream = await start_upstream(answers(status(503, Retry_After="3600"), status(500, retry_after_ms="1500"), ok))
     run = open_model(gateway, upstream.url)
     async with client.post(f"{run.model_url}/completions") as response:
         assert response.status == 200
@@ -156,9 +152,7 @@ async def test_a_model_that_comes_up_while_retrying_answers(
 
 
 async def test_a_host_that_does_not_resolve_is_named(gateway: Gateway, client: aiohttp.ClientSession) -> None:
-    run = open_model(
-        gateway, "http://model.invalid:81/v1", limits=RequestLimits(retry=RetryPolicy(attempts=1))
-    )
+    run = open_model(gateway, "http://model.invalid:81/v1", limits=RequestLimits(retry=RetryPolicy(attempts=1)))
     async with client.post(f"{run.model_url}/completions") as response:
         assert response.status == 502
         message = (await response.json())["error"]["message"]

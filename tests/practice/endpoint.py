@@ -44,9 +44,7 @@ class Endpoint:
     port: int
     process: subprocess.Popen[str]
 
-    def call(
-        self, method: str, path: str, body: Any = None, *, key: str | None = None, patience: float = PATIENCE
-    ) -> Reply:
+    def call(self, method: str, path: str, body: Any = None, *, key: str | None = None, patience: float = PATIENCE) -> Reply:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=patience)
         try:
             data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
@@ -64,9 +62,7 @@ class Endpoint:
         return self.call("POST", path, body, key=key)
 
     def complete(self, prompt: Any, **members: Any) -> Reply:
-        return self.post(
-            "/v1/completions", {"model": "practice", "temperature": 0, "prompt": prompt} | members
-        )
+        return self.post("/v1/completions", {"model": "practice", "temperature": 0, "prompt": prompt} | members)
 
     def chat(self, content: Any, **members: Any) -> Reply:
         messages = [{"role": "user", "content": content}]

@@ -51,9 +51,7 @@ def test_each_benchmark_of_practice_names_a_task_or_group_in_its_folder() -> Non
     folder = (CATALOGUE / "providers" / PRACTICE["runtime"]["assay"]["include_path"]).resolve()
     assert folder == TASKS.resolve()
     configs = [read(path) for path in folder.glob("*.yaml")]
-    names = {
-        config.get("task") if isinstance(config.get("task"), str) else config["group"] for config in configs
-    }
+    names = {config.get("task") if isinstance(config.get("task"), str) else config["group"] for config in configs}
     for benchmark in PRACTICE["benchmarks"]:
         assert benchmark["task"] in names
         assert benchmark["primary_score"]["metric"] in benchmark["metrics"]
@@ -61,9 +59,7 @@ def test_each_benchmark_of_practice_names_a_task_or_group_in_its_folder() -> Non
 
 def test_task_files_name_their_data_relative_to_their_folder() -> None:
     named = {
-        file
-        for path in TASKS.glob("*.yaml")
-        for file in read(path).get("dataset_kwargs", {}).get("data_files", {}).values()
+        file for path in TASKS.glob("*.yaml") for file in read(path).get("dataset_kwargs", {}).get("data_files", {}).values()
     }
     assert named == {"arithmetic.jsonl", "cloze.jsonl"}
 
@@ -109,10 +105,7 @@ def test_the_practice_model_scores_between_luck_and_perfection(model: LanguageMo
     def choose(sample: Any) -> int:
         known = len(vocabulary.tokenise(sample["text"]))
         scores = [
-            sum(
-                item.logprob or 0
-                for item in score(model, vocabulary.tokenise(f"{sample['text']} {choice}"), 1)[known:]
-            )
+            sum(item.logprob or 0 for item in score(model, vocabulary.tokenise(f"{sample['text']} {choice}"), 1)[known:])
             for choice in sample["choices"]
         ]
         return scores.index(max(scores))

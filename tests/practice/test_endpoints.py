@@ -34,12 +34,7 @@ def test_a_chat_answers_with_usage(endpoint: Endpoint) -> None:
 
 
 def test_a_chat_reads_text_parts_and_earlier_turns(endpoint: Endpoint) -> None:
-    assert (
-        endpoint.chat([{"type": "text", "text": "What is 7 plus 5?"}]).json["choices"][0]["message"][
-            "content"
-        ]
-        == "12"
-    )
+    assert endpoint.chat([{"type": "text", "text": "What is 7 plus 5?"}]).json["choices"][0]["message"]["content"] == "12"
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hello"},
@@ -74,9 +69,7 @@ def test_a_completion_takes_its_prompt_in_four_forms(endpoint: Endpoint) -> None
         assert [choice["index"] for choice in choices] == list(range(count))
 
 
-def test_echo_returns_the_prompt_with_the_models_own_log_probabilities(
-    endpoint: Endpoint, model: LanguageModel
-) -> None:
+def test_echo_returns_the_prompt_with_the_models_own_log_probabilities(endpoint: Endpoint, model: LanguageModel) -> None:
     text = "The bees make honey in Zürich."
     tokens = model.vocabulary.tokenise(text)
     reply = endpoint.complete([tokens], echo=True, logprobs=1, max_tokens=1).json
@@ -175,9 +168,7 @@ BAD: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("path", "body", "named"), BAD)
-def test_bad_input_is_refused_with_the_member_at_fault(
-    endpoint: Endpoint, path: str, body: Any, named: str
-) -> None:
+def test_bad_input_is_refused_with_the_member_at_fault(endpoint: Endpoint, path: str, body: Any, named: str) -> None:
     reply = endpoint.post(path, body)
     assert reply.status == 400
     error = reply.json["error"]

@@ -35,9 +35,7 @@ def test_a_token_that_was_never_read_has_a_small_probability_and_not_none() -> N
 
 
 @given(documents=st.lists(st.text("abc", max_size=12), max_size=8), context=st.text("abc", max_size=12))
-def test_every_distribution_sums_to_one_and_agrees_with_single_probabilities(
-    documents: list[str], context: str
-) -> None:
+def test_every_distribution_sums_to_one_and_agrees_with_single_probabilities(documents: list[str], context: str) -> None:
     model = NGramModel([letters(document) for document in documents], size=4, order=4, end=ENDS)
     state = model.state_after([ENDS, *letters(context)])
     distribution = model.distribution(state)
@@ -57,9 +55,7 @@ def test_only_the_last_tokens_of_the_context_matter(context: str) -> None:
     assert state is model.state_after(letters(context))
 
 
-@pytest.mark.parametrize(
-    "context", ["", "The bees", "Question: What is 7 plus 5?\nAnswer:", "Zürich, 漢字 and zq"]
-)
+@pytest.mark.parametrize("context", ["", "The bees", "Question: What is 7 plus 5?\nAnswer:", "Zürich, 漢字 and zq"])
 def test_the_shipped_model_has_proper_distributions(model: LanguageModel, context: str) -> None:
     state = model.ngrams.state_after(model.vocabulary.tokenise(context))
     distribution = model.ngrams.distribution(state)

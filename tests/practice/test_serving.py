@@ -92,8 +92,6 @@ def test_the_help_teaches_without_importing_the_server() -> None:
         "practice_model(['--help'], standalone_mode=False)\n"
         "assert not {'granian', 'starlette', 'msgspec', 'asyncio'} & set(sys.modules)"
     )
-    shown = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30
-    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert "curl" in shown.stdout
     assert "--fail-on" in shown.stdout

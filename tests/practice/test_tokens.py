@@ -25,9 +25,7 @@ def test_any_tokens_have_a_text(tokens: list[int]) -> None:
 
 
 @given(st.text(max_size=20), st.sampled_from([" honey", " 12", "\nAnswer:"]))
-def test_a_continuation_that_begins_with_a_space_keeps_the_tokens_of_its_context(
-    context: str, more: str
-) -> None:
+def test_a_continuation_that_begins_with_a_space_keeps_the_tokens_of_its_context(context: str, more: str) -> None:
     whole = VOCABULARY.tokenise(context + more)
     assert whole[: len(VOCABULARY.tokenise(context))] == VOCABULARY.tokenise(context)
 

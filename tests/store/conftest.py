@@ -5,16 +5,21 @@ A test that takes `store` (or `life`) says what every store does; it runs once f
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from assay.store.base import Store
+from assay.store.postgres import PostgresStore
 from assay.store.sqlite import SqliteStore
 
 from .life import Life
 
-DIALECTS = ["sqlite"]
+DATABASE = os.environ.get("ASSAY_TEST_DATABASE", "")
+"""URL of an empty PostgreSQL database that the tests may do with as they like."""
+DIALECTS = ["sqlite", *(["postgres"] if DATABASE else [])]
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +29,12 @@ def anyio_backend() -> str:
 
 async def open_store(dialect: str) -> Store:
     """Return an empty store of a dialect."""
-    assert dialect == "sqlite"
-    return SqliteStore.temporary()
+    if dialect == "sqlite":
+        return SqliteStore.temporary()
+    connection = await asyncpg.connect(DATABASE)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
+    return await PostgresStore.open(DATABASE)
 
 
 @pytest.fixture(params=DIALECTS)

@@ -145,7 +145,7 @@ def _criteria(benchmark: Mapping[str, Any], entry: Mapping[str, Any]) -> Criteri
 def _lift_examples(parameters: dict[str, Any]) -> int | None:
     """Take `num_examples` out of the parameters where it is a whole number (or its text); else leave it alone."""
     value = parameters.get("num_examples")
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         return None

@@ -51,7 +51,7 @@ class JobFilter:
     def positive(self) -> JobFilter:
         """Return the same filter with the states that are meant in place of those that are not."""
         match = self.matches.get("state")
-        if match is None or not match.none_of:
+        if match is None or match.all_of or not match.none_of:
             return self
         wanted = tuple(state for state in match.any_of or JobState if state not in match.none_of)
         return replace(self, matches={**self.matches, "state": Match(any_of=wanted or ("",))})

@@ -86,8 +86,8 @@ class Attempt:
             )
             ship.line(str(error))
         except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            text = f"The worker could not prepare the run: {error.strerror or error}{where}. Mend that and submit again."
+            where = error.filename or place.runs_dir
+            text = f"The worker could not prepare the run: {error.strerror or error} ({where}). Mend that and submit again."
             ending = failed(lease, "worker_error", text)
             log.exception("run %s could not be prepared", lease.run_id)
         except Exception as error:

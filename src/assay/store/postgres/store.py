@@ -63,7 +63,11 @@ class PostgresStore:
     async def lookup(self, query: Operation[T]) -> T:
         """Answer a query by primary key."""
         try:
-            async with self._pool.acquire() as connection:
+            # One snapshot for all statements of the query.
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
                 return await drive(connection, query, [])
         except _UNAVAILABLE as error:
             raise StoreUnavailable(error="it does not answer", remedy="check that PostgreSQL runs") from error

@@ -147,6 +147,13 @@ class Writer:
             if savepoint:
                 await savepoint.rollback()
             return AssayError(error=f"{type(operation).__name__} could not be written")
+        except (*_GONE, *_CONFLICT, asyncpg.InsufficientResourcesError):
+            raise
+        except Exception:
+            log.exception("%s failed", type(operation).__name__)
+            if savepoint:
+                await savepoint.rollback()
+            return AssayError(error=f"{type(operation).__name__} failed")
         if savepoint:
             await savepoint.commit()
         topics.update(signalled)

@@ -52,11 +52,11 @@ WHERE r.job_id IN (SELECT value FROM json_each(:ids))
 ORDER BY r.job_id, r.idx
 
 -- name: count_jobs_in
-SELECT coalesce(sum(n), 0) AS n FROM job_counts
+SELECT CAST(coalesce(sum(n), 0) AS BIGINT) AS n FROM job_counts
 WHERE tenant = :tenant AND state IN (SELECT value FROM json_each(:states))
 
 -- name: count_jobs_of_collections
 SELECT collection, count(*) AS n FROM jobs WHERE tenant = :tenant AND collection <> '' GROUP BY collection
 
 -- name: count_jobs_by_state
-SELECT state, sum(n) AS n FROM job_counts GROUP BY state
+SELECT state, CAST(sum(n) AS BIGINT) AS n FROM job_counts GROUP BY state
