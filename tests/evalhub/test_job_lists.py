@@ -76,7 +76,8 @@ def test_links_work_when_they_are_requested_as_they_are(tenant: Api, query: str)
     first = tenant.get(f"{JOBS}?{query}")
     assert first.json["first"]["href"] == f"{JOBS}?{query}"
     assert names(tenant.get(first.json["first"]["href"])) == names(first)
-    everything = names(tenant.get(f"{JOBS}?{query}&offset=0".replace("limit=1", "limit=50").replace("limit=2", "limit=50")))
+    filters = [part for part in query.split("&") if not part.startswith("limit=")]
+    everything = names(tenant.get(f"{JOBS}?{'&'.join(filters)}"))
     shown, href = [], first.json["first"]["href"]
     while href:
         reply = tenant.get(href)

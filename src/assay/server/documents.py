@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+_ENTRY = 250
+"""Bytes of memory that an entry takes beside its key and its document, about."""
+
 
 class Documents:
-    """Rendered documents by key: a job's id, or the request for a page."""
+    """Rendered documents by key: a job's id, or the request for a page. `limit`: bytes of memory."""
 
     def __init__(self, limit: int = 48 << 20) -> None:
         self._limit = limit
@@ -30,9 +33,13 @@ class Documents:
         if len(document) > self._limit // 16:
             return document
         replaced = self._kept.pop(key, None)
-        self._size += len(document) - (len(replaced[1]) if replaced else 0)
+        self._size += len(document) - len(replaced[1]) if replaced else _cost(key, document)
         self._kept[key] = (version, document)
         while self._size > self._limit:
-            _, (_, dropped) = self._kept.popitem(last=False)
-            self._size -= len(dropped)
+            oldest, (_, dropped) = self._kept.popitem(last=False)
+            self._size -= _cost(oldest, dropped)
         return document
+
+
+def _cost(key: str, document: bytes) -> int:
+    return len(key) + len(document) + _ENTRY

@@ -58,16 +58,16 @@ async def get(request: Request) -> Response:
     deadline = time.monotonic() + wait_s
     while True:
         ticket = at.store.signals.ticket([job_topic(job_id)]) if wait_s else None
-        found = await at.store.lookup(JobVersion(job_id))
-        if found is None or found[0] != tenant:
+        version = await _version(at, tenant, job_id)
+        if version is None:
             if ticket:
                 ticket.drop()
             raise NotFound(kind="evaluation job", id=job_id)
-        etag = f'"{found[1]}"'
+        etag = f'"{version}"'
         if not is_current(wanted, etag):
             if ticket:
                 ticket.drop()
-            document = at.documents.get(job_id, found[1])
+            document = at.documents.get(job_id, version)
             if document is None:
                 job, runs = await _job(at, job_id)
                 document = at.documents.put(job_id, job.version, job_document(job, runs))
@@ -109,6 +109,22 @@ async def delete(request: Request) -> Response:
     else:
         await at.store.apply(CancelJob(job_id, tenant, now()))
     return no_content()
+
+
+async def _version(at: Services, tenant: str, job_id: str) -> int | None:
+    """Return the version of a job, None for one of another tenant; from memory while nothing has been written."""
+    key = f"{tenant}\0{job_id}"
+    # Read first: what is written while the store is asked must make the answer stale.
+    generation = at.store.generation
+    kept = None if generation is None else at.pages.get(key, generation)
+    if kept is not None:
+        return int(kept)
+    found = await at.store.lookup(JobVersion(job_id))
+    if found is None or found[0] != tenant:
+        return None
+    if generation is not None:
+        at.pages.put(key, generation, b"%d" % found[1])
+    return found[1]
 
 
 async def _job(at: Services, job_id: str) -> tuple[Job, list[Run]]:
