@@ -87,6 +87,12 @@ def test_links_work_when_they_are_requested_as_they_are(tenant: Api, query: str)
     assert shown == everything
 
 
+def test_next_keeps_the_order_of_a_repeated_parameter(tenant: Api) -> None:
+    href = tenant.get(f"{JOBS}?limit=2&limit=-1").json["next"]["href"]
+    assert href == f"{JOBS}?limit=2&limit=-1&offset=2"
+    assert tenant.get(href).json["limit"] == 2
+
+
 def test_next_keeps_the_filters_and_sorts_the_query(tenant: Api) -> None:
     href = tenant.get(f"{JOBS}?tags=even&limit=1&status=pending&offset=1").json["next"]["href"]
     assert urlsplit(href).scheme == ""

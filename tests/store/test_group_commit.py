@@ -39,11 +39,11 @@ async def test_an_operation_that_fails_fails_alone(life: Life) -> None:
             CreateJob(two, life.now),
         ]
     )
-    assert created == one.id
+    assert created == one.created(life.now)
     assert isinstance(missing, NotFound)
     assert isinstance(clashing, AssayError)
     assert "CreateJob could not be written" in clashing.message
-    assert again == two.id
+    assert again == two.created(life.now)
     for job in (one, two):
         assert len(await life.runs(job)) == 1
     await life.check_counters()
@@ -55,7 +55,7 @@ async def test_an_operation_with_a_mistake_is_undone_and_the_others_are_not(life
     broken, made = await life.store.transact([Break(job.id), CreateJob(other, life.now)])
     assert type(broken) is AssayError
     assert broken.message == "An internal server error occurred: 'Break failed'."
-    assert made == other.id
+    assert made == other.created(life.now)
     assert await life.store.lookup(JobVersion(job.id)) == ("", 1, "pending")
 
 
@@ -64,7 +64,7 @@ async def test_many_callers_each_get_their_own_answer(life: Life) -> None:
     calls = [life.store.apply(CreateJob(job, life.now)) for job in jobs]
     refusals = [life.store.apply(CancelJob(f"unknown {i}", None, life.now)) for i in range(50)]
     answers = await asyncio.gather(*calls, *refusals, return_exceptions=True)
-    assert answers[:300] == [job.id for job in jobs]
+    assert answers[:300] == [job.created(life.now) for job in jobs]
     for i, refusal in enumerate(answers[300:]):
         assert isinstance(refusal, NotFound)
         assert f"unknown {i}" in refusal.message
@@ -116,6 +116,6 @@ async def test_closing_writes_what_waits_and_refuses_what_comes_after(store: Sto
     waiting = [asyncio.ensure_future(store.apply(CreateJob(job, life.now))) for job in jobs]
     await asyncio.sleep(0)
     await store.close()
-    assert await asyncio.gather(*waiting) == [job.id for job in jobs]
+    assert await asyncio.gather(*waiting) == [job.created(life.now) for job in jobs]
     with pytest.raises(StoreUnavailable, match="stopping"):
         await store.apply(CreateJob(new_job(life.new_id), life.now))

@@ -55,6 +55,11 @@ async def test_the_plan_of_a_run_comes_back_with_its_context_and_digest(life: Li
     assert await life.store.lookup(RunPlan(run.id)) == (plan, run.context, plan.digest())
 
 
+async def test_the_answer_to_a_submission_is_the_job_as_it_is_stored(life: Life) -> None:
+    job = new_job(life.new_id, tags=["t"])
+    assert await life.store.apply(CreateJob(job, life.now)) == await life.store.lookup(JobWithRuns(job.id))
+
+
 async def test_what_does_not_exist_is_none(life: Life) -> None:
     missing = life.new_id()
     for query in (JobVersion(missing), JobWithRuns(missing), RunById(missing), RunPlan(missing)):
@@ -64,7 +69,8 @@ async def test_what_does_not_exist_is_none(life: Life) -> None:
 async def test_a_repeated_submission_with_the_same_key_is_one_job(life: Life) -> None:
     first = await life.submit(key="k", tags=["t"])
     again = new_job(life.new_id, key="k", tags=["t"])
-    assert await life.store.apply(CreateJob(again, life.later())) == first.id
+    known, runs = await life.store.apply(CreateJob(again, life.later()))
+    assert (known.id, [run.id for run in runs]) == (first.id, [run.id for run in first.runs])
     assert await life.store.lookup(JobWithRuns(again.id)) is None
     assert await life.store.lookup(JobVersion(first.id)) == ("", 1, "pending")
     await life.check_counters()
@@ -72,8 +78,8 @@ async def test_a_repeated_submission_with_the_same_key_is_one_job(life: Life) ->
 
 async def test_two_submissions_with_one_key_in_one_group_are_one_job(life: Life) -> None:
     jobs = [new_job(life.new_id, key="k") for _ in range(5)]
-    ids = await life.store.transact([CreateJob(job, life.now) for job in jobs])
-    assert ids == [jobs[0].id] * 5
+    made = await life.store.transact([CreateJob(job, life.now) for job in jobs])
+    assert made == [jobs[0].created(life.now)] * 5
     assert await life.ask("SELECT id FROM jobs") == [{"id": jobs[0].id}]
 
 

@@ -25,6 +25,7 @@ class AdapterPlanner:
     """Resolves a provider's local command."""
 
     name = "adapter"
+    reads_files = False
 
     def resolve(self, offer: Offer, engines_dir: Path) -> Resolution:
         """Return the command and its environment. A provider without a command is refused only when it runs."""

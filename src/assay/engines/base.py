@@ -106,6 +106,8 @@ class Planner(Protocol):
     """The server's half of an engine."""
 
     name: str
+    reads_files: bool
+    """Whether `resolve` reads task files or hashes data sets, which may be large: it is then called in a thread."""
 
     def resolve(self, offer: Offer, engines_dir: Path) -> Resolution:
         """Return what the plan needs to know. Raises PreflightFailed or EngineMissing for what cannot succeed."""

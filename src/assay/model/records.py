@@ -91,6 +91,55 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 3
     idempotency_key: str = ""
 
+    def created(self, now: int) -> tuple[Job, list[Run]]:
+        """Return the job and its runs as they are once created at `now`."""
+        job = Job(
+            id=self.id,
+            kind=self.kind,
+            tenant=self.tenant,
+            owner=self.owner,
+            name=self.name,
+            experiment_id="",
+            state=JobState.PENDING,
+            cancelled=False,
+            created_at=now,
+            updated_at=now,
+            version=1,
+            spec=self.spec,
+            collection=self.collection,
+            model=self.model,
+            threshold=self.threshold,
+            test=b"",
+        )
+        return job, [self._run(index, new, now) for index, new in enumerate(self.runs)]
+
+    def _run(self, index: int, new: NewRun, now: int) -> Run:
+        return Run(
+            id=new.id,
+            job_id=self.id,
+            index=index,
+            provider_id=new.plan.provider_id,
+            benchmark_id=new.plan.benchmark_id,
+            engine=new.plan.engine,
+            state=RunState.QUEUED,
+            status=Status.PENDING,
+            priority=self.priority,
+            queued_at=now,
+            available_at=now,
+            attempts=0,
+            max_attempts=self.max_attempts,
+            fence=0,
+            worker=None,
+            lease_expires_at=None,
+            grace_until=None,
+            finished_at=None,
+            verdict=None,
+            done=0,
+            total=0,
+            report=b"{}",
+            result=b"",
+        )
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try of a run. `outcome` empty: still going on."""

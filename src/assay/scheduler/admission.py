@@ -23,7 +23,7 @@ from assay.model.errors import (
     ShaIsReadOnly,
 )
 from assay.model.plan import Context, Model, Plan
-from assay.model.records import NewJob, NewRun
+from assay.model.records import Job, NewJob, NewRun, Run
 from assay.model.scores import Criteria
 from assay.scheduler.catalogue import Entry
 from assay.scheduler.identifiers import new_id, now, rfc3339
@@ -46,8 +46,8 @@ async def submit(
     tenant: str,
     owner: str,
     idempotency_key: str = "",
-) -> str:
-    """Create a job from a normalised submission (`model.submission.JOB`); return its id once it is durable.
+) -> tuple[Job, list[Run]]:
+    """Create a job from a normalised submission (`model.submission.JOB`); return it and its runs once they are durable.
 
     Raises NotFound (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing and
     others of the error tree.
@@ -65,8 +65,7 @@ async def submit(
         raise ModelUrlRequired
     if "experiment" in body:
         raise ExperimentTrackingOff
-    # Planning reads task files and hashes data sets, which may be large.
-    runs = await asyncio.to_thread(lambda: [_run(settings, body, *one) for one in chosen])
+    runs = [await _run(settings, body, *one) for one in chosen]
     threshold = body.get("pass_criteria", {}).get("threshold")
     if collection:
         stamp = {"collection_updated_at": rfc3339(collection.updated_at)}
@@ -91,7 +90,7 @@ async def submit(
     return await store.apply(CreateJob(job, now()))
 
 
-def _run(
+async def _run(
     settings: Settings, body: Mapping[str, Any], provider: Entry, entry: Mapping[str, Any], benchmark: Mapping[str, Any]
 ) -> NewRun:
     model = body["model"]
@@ -107,7 +106,11 @@ def _run(
         parameters=parameters,
         model_url=model.get("url", ""),
     )
-    resolved = planner(provider.engine).resolve(offer, Path(settings.engines_dir))
+    engine, engines_dir = planner(provider.engine), Path(settings.engines_dir)
+    if engine.reads_files:
+        resolved = await asyncio.to_thread(engine.resolve, offer, engines_dir)
+    else:
+        resolved = engine.resolve(offer, engines_dir)
     plan = Plan(
         kind="evaluation",
         provider_id=provider.id,

@@ -27,8 +27,8 @@ def read(body: Any) -> dict[str, Any]:
     return read_shape(RERUN, "RerunConfig", body)
 
 
-async def rerun(store: Store, job_id: str, asked: dict[str, Any], *, tenant: str, owner: str) -> str:
-    """Create the new job and return its id. Raises NotFound, NothingToRerun."""
+async def rerun(store: Store, job_id: str, asked: dict[str, Any], *, tenant: str, owner: str) -> tuple[Job, list[Run]]:
+    """Create the new job and return it with its runs. Raises NotFound, NothingToRerun."""
     found = await store.lookup(JobWithRuns(job_id))
     if found is None or found[0].tenant != tenant:
         raise NotFound(kind="evaluation job", id=job_id)

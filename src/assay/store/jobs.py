@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound
 from assay.model.identity import digest
-from assay.model.records import NewJob, Run
+from assay.model.records import Job, NewJob, Run
 from assay.model.results import Message
 from assay.model.states import HELD, TERMINAL_JOBS, TERMINAL_RUNS, Cause, JobState, RunState, Status, Verdict
 from assay.store import life
 from assay.store.base import QUEUE, Signal, Steps, job_topic, run, worker_topic
+from assay.store.queries import JobWithRuns
 from assay.store.rows import encode, report_of, run_of
 
 CANCELLED = Message("Evaluation job cancelled", "evaluation_job_cancelled", "server")
@@ -19,23 +20,25 @@ CANCELLED = Message("Evaluation job cancelled", "evaluation_job_cancelled", "ser
 
 @dataclass(frozen=True)
 class CreateJob:
-    """Create a job and its runs; return its id.
+    """Create a job and its runs; return both.
 
-    With an idempotency key that the tenant used before: return the id of the job made then and write nothing, or raise
+    With an idempotency key that the tenant used before: return the job made then, as it is now, and write nothing, or raise
     IdempotencyMismatch when the body was another.
     """
 
     job: NewJob
     now: int
 
-    def steps(self) -> Steps[str]:
+    def steps(self) -> Steps[tuple[Job, list[Run]]]:
         job = self.job
         if job.idempotency_key:
             body = digest(job.spec.decode())
             for row in (yield run("idempotency_key", tenant=job.tenant, key=job.idempotency_key)):
                 if row["digest"] != body:
                     raise IdempotencyMismatch(key=job.idempotency_key)
-                return str(row["job_id"])
+                known = yield from JobWithRuns(row["job_id"]).steps()
+                assert known is not None
+                return known
         yield run(
             "insert_job",
             id=job.id,
@@ -70,7 +73,7 @@ class CreateJob:
             yield run("insert_plan", run_id=new.id, digest=new.digest, plan=encode(new.plan), context=encode(new.context))
         yield from life.record(job.id, "", self.now, "job.created", {"runs": len(job.runs)})
         yield Signal(QUEUE)
-        return job.id
+        return job.created(self.now)
 
 
 def _visible(job_id: str, tenant: str | None) -> Steps[JobState]:

@@ -96,31 +96,24 @@ def move(
 
 
 def revise(before: Run, report: Report, now: int, grace_until: int | None = None) -> Steps[None]:
-    """Write a new report of a run that stays in its state; a report that it runs may change its public status."""
+    """Write a new report of a run that stays in its state; a report that it runs may change its public status.
+
+    `grace_until`: how long a run whose process is gone may now wait for its next report.
+    """
     status = before.status if before.state in TERMINAL_RUNS else public_status(before.state, report.running)
-    yield run(
-        "update_run",
-        id=before.id,
-        to=before.state,
-        status=status,
-        worker=before.worker,
-        lease_expires_at=before.lease_expires_at,
-        grace_until=grace_until if before.grace_until is not None else None,
-        finished_at=before.finished_at,
-        verdict=before.verdict,
-        report=encode(report),
-        queued_at=before.queued_at,
-        available_at=before.available_at,
-        done=before.done,
-        total=before.total,
-        fence=before.fence,
-        **{"from": before.state},
-    )
+    yield run("revise_run", id=before.id, status=status, report=encode(report), fence=before.fence, state=before.state)
+    if before.grace_until is not None and grace_until is not None:
+        yield run("extend_grace", id=before.id, until=grace_until)
     yield from recount(before.job_id, [(before.status, status)], now)
 
 
-def recount(job_id: str, changes: Iterable[tuple[Status, Status]], now: int, cancel: bool = False) -> Steps[JobState]:
+def recount(job_id: str, changes: Iterable[tuple[Status, Status]], now: int, cancel: bool = False) -> Steps[None]:
     """Bring a job's counters and its derived state up to date after runs went from one status to another."""
+    changes = [(before, after) for before, after in changes if before is not after]
+    if not changes and not cancel:
+        yield run("touch_job", id=job_id, now=now)
+        yield Signal(job_topic(job_id))
+        return
     (row,) = yield run("job_to_change", id=job_id)
     counts = {status: row[f"n_{status}"] for status in Status}
     for before, after in changes:
@@ -143,7 +136,6 @@ def recount(job_id: str, changes: Iterable[tuple[Status, Status]], now: int, can
     if state is not before_state:
         yield from record(job_id, "", now, f"job.{state}", {})
     yield Signal(job_topic(job_id))
-    return state
 
 
 def _test(job_id: str, job: Row) -> Steps[bytes]:

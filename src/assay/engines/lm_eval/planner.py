@@ -51,6 +51,7 @@ class LmEvalPlanner:
     """Resolves a benchmark to an lm_eval task, and checks its files."""
 
     name = "lm_eval"
+    reads_files = True
 
     def resolve(self, offer: Offer, engines_dir: Path) -> Resolution:
         """Return task, endpoint and the digests of every local file. Raises PreflightFailed, EngineMissing."""

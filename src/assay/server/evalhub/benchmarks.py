@@ -56,5 +56,4 @@ async def rerun(request: Request) -> Response:
     """Make a new job from the plans of an old one: all its benchmarks, or only those that failed."""
     at, who = services(request), caller(request)
     asked = reruns.read(await read_json(request, at.settings.max_body_bytes, empty={}))
-    job_id = await reruns.rerun(at.store, request.path_params["job_id"], asked, tenant=who.tenant, owner=who.user)
-    return await submitted(at, job_id)
+    return submitted(*await reruns.rerun(at.store, request.path_params["job_id"], asked, tenant=who.tenant, owner=who.user))

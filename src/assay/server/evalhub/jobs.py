@@ -37,15 +37,14 @@ async def create(request: Request) -> Response:
     body = read(JOB, "EvaluationJobConfig", await read_json(request, at.settings.max_body_bytes))
     who = caller(request)
     key = request.headers.get("idempotency-key", "")
-    job_id = await admission.submit(
+    job, runs = await admission.submit(
         at.store, at.offerings, at.settings, body, tenant=who.tenant, owner=who.user, idempotency_key=key
     )
-    return await submitted(at, job_id)
+    return submitted(job, runs)
 
 
-async def submitted(at: Services, job_id: str) -> Response:
-    """Return the answer to a submission that became the job `job_id`."""
-    job, runs = await _job(at, job_id)
+def submitted(job: Job, runs: list[Run]) -> Response:
+    """Return the answer to a submission."""
     return json_bytes(job_document(job, runs, created=True), 202)
 
 

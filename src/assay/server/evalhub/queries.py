@@ -59,9 +59,9 @@ class Parameters:
         """Return the `first` and, where more follows, the `next` link of a page."""
         links = {"first": {"href": self._uri}}
         if limit and offset + limit < total:
-            query = sorted((name, value) for name, values in self._values.items() for value in values if name != "offset")
-            query = sorted([*query, ("offset", str(offset + limit))])
-            links["next"] = {"href": f"{self._path}?{urlencode(query)}"}
+            # By name alone: of a parameter that is given twice the first value counts.
+            query = dict(sorted({**self._values, "offset": [str(offset + limit)]}.items()))
+            links["next"] = {"href": f"{self._path}?{urlencode(query, doseq=True)}"}
         return links
 
     def _first(self, name: str) -> str:

@@ -32,6 +32,12 @@ UPDATE runs SET state = :to, status = :status, worker = :worker, lease_expires_a
   queued_at = :queued_at, available_at = :available_at, done = :done, total = :total
 WHERE id = :id AND state = :from AND fence = :fence RETURNING id
 
+-- name: revise_run
+UPDATE runs SET status = :status, report = :report WHERE id = :id AND state = :state AND fence = :fence
+
+-- name: extend_grace
+UPDATE runs SET grace_until = :until WHERE id = :id AND grace_until IS NOT NULL
+
 -- name: put_result
 INSERT INTO results (run_id, result) VALUES (:run_id, :result)
 ON CONFLICT (run_id) DO UPDATE SET result = excluded.result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Generator
 from typing import TypeVar
 
 from assay.store.base import Operation, Row, Signal
@@ -11,8 +12,8 @@ from assay.store.statements import statements
 T = TypeVar("T")
 
 
-def drive(connection: sqlite3.Connection, operation: Operation[T], topics: list[str]) -> T:
-    """Execute the statements of `operation` one by one; append the topics it signals; return its result."""
+def paced(connection: sqlite3.Connection, operation: Operation[T], topics: list[str]) -> Generator[None, None, T]:
+    """Execute the statements of `operation`, pausing after each; append the topics it signals; return its result."""
     named = statements()
     steps = operation.steps()
     rows: list[Row] = []
@@ -24,6 +25,17 @@ def drive(connection: sqlite3.Connection, operation: Operation[T], topics: list[
                 rows = []
             else:
                 rows = connection.execute(step.sql or named[step.name], step.parameters).fetchall()
+                yield
             step = steps.send(rows)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
+
+
+def drive(connection: sqlite3.Connection, operation: Operation[T]) -> T:
+    """Execute the statements of a query; return its result."""
+    steps = paced(connection, operation, [])
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]

@@ -116,7 +116,7 @@ class SqliteStore:
         try:
             connection.execute("BEGIN")
             try:
-                return drive(connection, query, [])
+                return drive(connection, query)
             finally:
                 connection.execute("ROLLBACK")
         except sqlite3.Error as error:

@@ -1,8 +1,11 @@
-"""The writer thread: the only one that writes, with group commit.
+"""The writer: the only one that writes, with group commit.
 
 It takes everything that arrived during the last commit, runs each operation inside a SAVEPOINT, commits once and only then
 answers. A refused operation is undone alone; when the database itself fails, nothing of the group was written and every
 caller is told.
+
+Statements take microseconds and are executed on the event loop, a short while at a time: in a thread beside it each would
+wait for the interpreter's lock, which costs more than the statement. What waits for the disk, the COMMIT, has a thread.
 """
 
 from __future__ import annotations
@@ -10,21 +13,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from assay.model.errors import AssayError, StoreUnavailable
 from assay.store.base import Operation
 from assay.store.sqlite.connection import explain
-from assay.store.sqlite.drive import drive
+from assay.store.sqlite.drive import paced
 
 log = logging.getLogger(__name__)
 
 _GROUP = 512
 """Most calls in one transaction: bounds how long the first of them waits."""
+
+_SLICE = 0.002
+"""Seconds after which the writer lets the event loop do something else."""
 
 
 class _Call(NamedTuple):
@@ -33,7 +40,7 @@ class _Call(NamedTuple):
 
 
 class Writer:
-    """Owns the writing connection. `announce` is called on the loop with the topics of each commit."""
+    """Owns the writing connection. `announce` is called with the topics of each commit."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, announce: Callable[[set[str]], None]) -> None:
         self._connection = connection
@@ -41,13 +48,14 @@ class Writer:
         self._announce = announce
         self._urgent: deque[_Call] = deque()
         self._normal: deque[_Call] = deque()
-        self._arrived = threading.Event()
+        self._arrived = asyncio.Event()
         self._closing = False
+        self._yield_at = 0.0
         self.commits = 0
         """Commits whose callers have been answered."""
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._work, name="assay-writer", daemon=True)
-        self._thread.start()
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="assay-commit")
+        self._task = self._loop.create_task(self._work(), name="assay-writer")
 
     def submit(self, operations: Sequence[Operation[Any]], urgent: bool) -> asyncio.Future[list[Any]]:
         """Queue operations; the future gets a result or an AssayError for each, after the commit."""
@@ -63,21 +71,20 @@ class Writer:
         """Write what has been submitted, and take no more."""
         self._closing = True
         self._arrived.set()
-        await asyncio.to_thread(self._thread.join)
+        await self._task
+        self._disk.shutdown()
 
     def close(self) -> None:
         """Close the connection of a stopped writer. The last one to be closed leaves everything in the main file."""
         self._connection.close()
 
-    def _work(self) -> None:
-        while True:
-            self._arrived.wait()
+    async def _work(self) -> None:
+        while not self._closing or self._urgent or self._normal:
+            await self._arrived.wait()
             self._arrived.clear()
             while group := self._take():
-                answers, topics = self._commit(group)
-                self._loop.call_soon_threadsafe(self._deliver, group, answers, topics)
-            if self._closing and not (self._urgent or self._normal):
-                return
+                answers, topics = await self._write(group)
+                self._deliver(group, answers, topics)
 
     def _take(self) -> list[_Call]:
         group: list[_Call] = []
@@ -86,13 +93,14 @@ class Writer:
                 group.append(calls.popleft())
         return group
 
-    def _commit(self, group: list[_Call]) -> tuple[list[list[Any]], set[str]]:
+    async def _write(self, group: list[_Call]) -> tuple[list[list[Any]], set[str]]:
         """Run and commit a group; return one list of results for each call, and the topics to announce."""
         topics: set[str] = set()
+        self._yield_at = perf_counter() + _SLICE
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            answers = [[self._run(operation, topics) for operation in call.operations] for call in group]
-            self._connection.execute("COMMIT")
+            answers = [[await self._run(operation, topics) for operation in call.operations] for call in group]
+            await self._loop.run_in_executor(self._disk, self._connection.execute, "COMMIT")
         except sqlite3.Error as error:
             log.error("a group of %d calls was not written: %s", len(group), error)
             self._undo()
@@ -100,13 +108,13 @@ class Writer:
             return [[problem] * len(call.operations) for call in group], set()
         return answers, topics
 
-    def _run(self, operation: Operation[Any], topics: set[str]) -> Any:
+    async def _run(self, operation: Operation[Any], topics: set[str]) -> Any:
         """Run one operation in its savepoint; return its result or the error that undid it."""
         execute = self._connection.execute
         execute("SAVEPOINT operation")
         signalled: list[str] = []
         try:
-            result = drive(self._connection, operation, signalled)
+            result = await self._drive(operation, signalled)
         except AssayError as refusal:
             execute("ROLLBACK TO operation")
             result = refusal
@@ -124,6 +132,18 @@ class Writer:
             topics.update(signalled)
         execute("RELEASE operation")
         return result
+
+    async def _drive(self, operation: Operation[Any], topics: list[str]) -> Any:
+        """Execute an operation's statements, and let others use the event loop between two of them when it is time."""
+        steps = paced(self._connection, operation, topics)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                return stop.value
+            if perf_counter() > self._yield_at:
+                await asyncio.sleep(0)
+                self._yield_at = perf_counter() + _SLICE
 
     def _undo(self) -> None:
         try:
