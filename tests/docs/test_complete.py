@@ -14,8 +14,10 @@ from assay.engines.lm_eval.planner import LmEvalParameters
 from assay.model.errors import AssayError
 from assay.practice.options import Options
 from assay.server.metrics import Metrics
+from assay.server.metrics.gauges import Standing
 from assay.server.routes import Route
 from assay.server.table import ROUTES
+from assay.store.base import Connections
 
 from .pages import ROOT, code, commands, page, section
 
@@ -93,12 +95,12 @@ def test_every_code_of_a_failed_run_is_documented() -> None:
 
 
 def test_every_metric_is_documented() -> None:
-    metrics = Metrics()
-    metrics.observe("/", "GET", 200, 0.1)
-    scrape = metrics.render({"pending": 1}, {"queued": 1}).decode()
-    names = {name for name in re.findall(r"^# TYPE (assay_\w+)", scrape, re.MULTILINE) if not name.endswith("_created")}
-    assert len(names) > 3
-    assert {name for name in names if f"`{name}`" not in page("operating.md")} == set()
+    standing = Standing([("", "pending", 1)], {"queued": 1}, Connections("sqlite", "assay.db", 1, 3, 4))
+    scrape = Metrics("http://127.0.0.1:8080").render(standing).decode()
+    kinds = dict(re.findall(r"^# TYPE (?!process_|python_)(\w+) (\w+)$", scrape, re.MULTILINE))
+    assert len(kinds) > 20
+    told = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section(page("operating.md"), "Health and metrics"), re.MULTILINE))
+    assert told == kinds
 
 
 def test_every_parameter_of_lm_eval_is_documented_with_its_default() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from assay.model.records import Job, NewJob, Run
 from assay.model.states import JobState, Status
 from assay.store.base import Statement, Steps
 from assay.store.pages import JobFilter, JobsWithRuns, Match, PageVersions
-from assay.store.queries import JobsByState
+from assay.store.queries import JobCounts
 
 from .conftest import DIALECTS, open_store
 from .life import Life
@@ -221,8 +222,7 @@ async def test_jobs_come_with_their_runs_in_the_order_asked_for(shelf: Shelf) ->
     assert await shelf.life.store.scan(JobsWithRuns(())) == []
 
 
-async def test_jobs_are_counted_by_state_over_all_tenants(shelf: Shelf) -> None:
-    counted = {state: n for state, n in (await shelf.life.store.scan(JobsByState())).items() if n}
-    states = [job.columns["state"] for job in shelf.known]
-    assert counted == {state: states.count(state) for state in set(states)}
+async def test_jobs_are_counted_by_tenant_and_state(shelf: Shelf) -> None:
+    counted = {(tenant, state): n for tenant, state, n in await shelf.life.store.scan(JobCounts())}
+    assert counted == Counter((job.tenant, job.columns["state"]) for job in shelf.known)
     await shelf.life.check_counters()

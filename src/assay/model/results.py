@@ -7,6 +7,7 @@ JSON.
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, Final
 
 import msgspec
@@ -69,6 +70,17 @@ def merge(before: Report, after: Report) -> Report:
         completed_at=after.completed_at or before.completed_at,
         resolved_sha=before.resolved_sha or after.resolved_sha,
     )
+
+
+def took_s(report: Report, now: int) -> float | None:
+    """Return the seconds from a run's start to its end, which is `now` where it named none; None for one without a start."""
+    parse = datetime.datetime.fromisoformat
+    try:
+        began = parse(report.started_at.upper()).timestamp()
+        ended = parse(report.completed_at.upper()).timestamp() if report.completed_at else now / 1_000_000
+    except ValueError:
+        return None
+    return max(ended - began, 0.0)
 
 
 def with_origin(message: Message) -> Message:

@@ -7,6 +7,7 @@ Everything else belongs to the handlers.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from typing import Any
@@ -18,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from assay.model.errors import AssayError, MethodNotAllowed, OriginNotAllowed, PlainNotFound
 from assay.server import origins
+from assay.server.metrics.requests import NOT_FOUND, OTHER_METHOD
 from assay.server.respond import error_response, no_content
 from assay.server.routes import Route, Table
 from assay.server.routes import Scope as Permission
@@ -42,12 +44,21 @@ class App:
         if scope["type"] != "http":
             return
         began = time.perf_counter()
-        request_id, origin = _identity(scope)
-        metrics = self.services.metrics
+        request_id, origin, tenant = _identity(scope)
+        method = scope["method"] if scope["method"] in _METHODS else OTHER_METHOD
+        counted = self.services.metrics.requests
+        received = sent = 0
         scope["assay.services"] = self.services
         scope["assay.table"] = self.table
         scope["assay.request_id"] = request_id
-        request = Request(scope, receive)
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return message
+
+        request = Request(scope, receive_counted)
         found = self.table.find(scope["path"])
         route: Route | None = None
         status = 500
@@ -57,13 +68,18 @@ class App:
             added += origins.headers(origin.encode("latin-1"))
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
+            nonlocal status, sent
+            kind = message["type"]
+            if kind == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *added]
+            elif kind == "http.response.body":
+                sent += len(message.get("body", b""))
+            elif kind == "http.response.pathsend":
+                sent += os.stat(message["path"]).st_size
             await send(message)
 
-        metrics.active.inc()
+        counted.began(method)
         try:
             if scope["method"] == "OPTIONS":
                 response = no_content()
@@ -80,9 +96,9 @@ class App:
         try:
             await response(scope, receive, send_with_id)
         finally:
-            metrics.active.dec()
-        method = scope["method"] if scope["method"] in _METHODS else "other"
-        metrics.observe(route.path if route else "not_found", method, status, time.perf_counter() - began)
+            counted.ended(method)
+        seconds, path = time.perf_counter() - began, route.path if route else NOT_FOUND
+        counted.observe(path, method, status, seconds, tenant, scope["http_version"], received, sent)
 
     def _refused(self, error: AssayError, scope: Scope, request_id: str) -> Response:
         if isinstance(error, PlainNotFound):
@@ -95,17 +111,19 @@ class App:
         return error_response(error, request_id)
 
 
-def _identity(scope: Scope) -> tuple[str, str | None]:
-    """Return the caller's request id (a new one, if it sent no sane one), and the origin of the page that it is."""
-    request_id, origin = "", None
+def _identity(scope: Scope) -> tuple[str, str | None, str]:
+    """Return the caller's request id (a new one, if it sent no sane one), the origin of the page that it is, its tenant."""
+    request_id, origin, tenant = "", None, ""
     for name, value in scope["headers"]:
         if name == b"origin":
             origin = value.decode("latin-1")
+        elif name == b"x-tenant":
+            tenant = tenant or value.decode("latin-1")
         elif name == _ID_HEADER and 0 < len(value) <= 128 and value.isascii():
             text: str = value.decode("ascii")
             if text.isprintable():
                 request_id = text
-    return request_id or _new_id(), origin
+    return request_id or _new_id(), origin, tenant
 
 
 def _new_id() -> str:

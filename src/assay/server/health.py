@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 
 from starlette.requests import Request
@@ -10,9 +11,10 @@ from starlette.responses import Response
 from assay import __version__
 from assay.model.errors import AssayError
 from assay.scheduler.identifiers import now, rfc3339
+from assay.server.metrics import CONTENT_TYPE, gauges
 from assay.server.respond import json_response
 from assay.server.services import services
-from assay.store.queries import Due, JobsByState, OpenRuns
+from assay.store.queries import Due
 
 
 async def health(request: Request) -> Response:
@@ -29,5 +31,5 @@ async def health(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Answer with the Prometheus scrape."""
     at = services(request)
-    scrape = at.metrics.render(await at.store.scan(JobsByState()), await at.store.scan(OpenRuns()))
-    return Response(scrape, media_type="text/plain; version=0.0.4; charset=utf-8")
+    standing = await gauges.ask(at.store)
+    return Response(await asyncio.to_thread(at.metrics.render, standing), media_type=CONTENT_TYPE)

@@ -55,9 +55,10 @@ async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any
         pages=Documents(8 << 20),
         logs=LogFiles(settings.data / "logs", settings.max_log_bytes),
         blobs=BlobStore(settings.data / "blobs"),
-        metrics=Metrics(),
+        metrics=Metrics(url),
         worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
     )
+    store.changes.listen(at.metrics.transitions.told)
     tasks = [
         asyncio.create_task(recovery.watch(store, settings.lease_seconds)),
         asyncio.create_task(recovery.sweep(store, at.blobs)),

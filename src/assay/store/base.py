@@ -1,8 +1,8 @@
 """The interface of the store, and the form in which operations and queries are written.
 
 An operation (or a query) is a frozen dataclass whose `steps()` is a generator: it yields a `Statement` and receives its
-rows, yields a `Signal` to have somebody woken after the commit, and returns its result. It does no I/O of its own, so the
-same code runs in SQLite's writer thread and over PostgreSQL's wire.
+rows, yields a `Signal` to have somebody woken or a `Change` to have it counted after the commit, and returns its result. It
+does no I/O of its own, so the same code runs in SQLite's writer thread and over PostgreSQL's wire.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from assay.model.errors import AssayError
+from assay.store.changes import Change, Changes
 from assay.store.signals import LocalSignals
 
 Row = Mapping[str, Any]
@@ -48,7 +49,9 @@ def worker_topic(name: str) -> str:
     return f"worker:{name}"
 
 
-Steps = Generator["Statement | Signal", list[Row], T]
+News = Signal | Change
+"""What an operation has to say once what it wrote is durable."""
+Steps = Generator["Statement | News", list[Row], T]
 
 
 class Operation(Protocol[T_co]):
@@ -64,11 +67,23 @@ def run(name: str, /, **parameters: Any) -> Statement:
     return Statement(name, parameters)
 
 
+class Connections(NamedTuple):
+    """How a store is connected to its database: the kind of database, its name, and the connections of the pool."""
+
+    system: str
+    namespace: str
+    used: int
+    idle: int
+    most: int
+
+
 class Store(Protocol):
     """Where Assay keeps what it must not lose."""
 
     signals: LocalSignals
     """Wake-ups. They carry no state: whoever wakes looks at the store."""
+    changes: Changes
+    """What this process has committed, each change once."""
 
     @property
     def generation(self) -> int | None:
@@ -95,6 +110,10 @@ class Store(Protocol):
 
     async def scan(self, query: Operation[T]) -> T:
         """Answer a list or an aggregate, off the event loop."""
+        ...
+
+    def connections(self) -> Connections:
+        """Say how many connections there are at this moment."""
         ...
 
     async def close(self) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound
 from assay.model.identity import digest
+from assay.model.plan import Plan
 from assay.model.records import Job, NewJob, Run
 from assay.model.results import Message
 from assay.model.states import HELD, TERMINAL_JOBS, TERMINAL_RUNS, Cause, JobState, RunState, Status, Verdict
 from assay.store import life
 from assay.store.base import QUEUE, Signal, Steps, job_topic, run, worker_topic
+from assay.store.changes import JobActed, JobMoved
 from assay.store.queries import JobWithRuns
 from assay.store.rows import encode, report_of, run_of
+
+_plan = msgspec.json.Decoder(Plan)
 
 CANCELLED = Message("Evaluation job cancelled", "evaluation_job_cancelled", "server")
 """What a cancelled job and its runs say."""
@@ -73,15 +79,24 @@ class CreateJob:
             yield run("insert_plan", run_id=new.id, digest=new.digest, plan=encode(new.plan), context=encode(new.context))
         yield from life.record(job.id, "", self.now, "job.created", {"runs": len(job.runs)})
         yield Signal(QUEUE)
+        first = job.runs[0].plan
+        yield JobMoved(job.tenant, first.provider_id, job.collection, None, JobState.PENDING, 0.0)
+        yield JobActed("created", first.runtime, job.tenant)
         return job.created(self.now)
 
 
-def _visible(job_id: str, tenant: str | None) -> Steps[JobState]:
-    """Return the state of a job that `tenant` may see (None: whoever asks may see all), or raise NotFound."""
+def _visible(job_id: str, tenant: str | None) -> Steps[tuple[JobState, str]]:
+    """Return state and tenant of a job that `tenant` may see (None: whoever asks may see all), or raise NotFound."""
     rows = yield run("job_version", id=job_id)
     if not rows or tenant not in (None, rows[0]["tenant"]):
         raise NotFound(kind="evaluation job", id=job_id)
-    return JobState(rows[0]["state"])
+    return JobState(rows[0]["state"]), rows[0]["tenant"]
+
+
+def _acted(action: str, run_id: str, tenant: str) -> Steps[None]:
+    """Tell those who count what a user did with the job that the run belongs to."""
+    (row,) = yield run("plan", run_id=run_id)
+    yield JobActed(action, _plan.decode(row["plan"]).runtime, tenant)
 
 
 @dataclass(frozen=True)
@@ -96,18 +111,20 @@ class CancelJob:
     now: int
 
     def steps(self) -> Steps[None]:
-        state = yield from _visible(self.job_id, self.tenant)
+        state, tenant = yield from _visible(self.job_id, self.tenant)
         if state is JobState.CANCELLED:
             return
         if state in TERMINAL_JOBS:
             raise JobIsTerminal(id=self.job_id, wanted="cancelled", state=state.value)
-        changes = []
-        for row in (yield run("runs_to_cancel", job_id=self.job_id)):
+        moved: list[life.Moved] = []
+        rows = yield run("runs_to_cancel", job_id=self.job_id)
+        for row in rows:
             one = run_of(row)
             if one.state not in TERMINAL_RUNS:
                 yield from _cancel(one, self.now, count=False)
-                changes.append((one.status, Status.CANCELLED))
-        yield from life.recount(self.job_id, changes, self.now, cancel=True)
+                moved.append((one, Status.CANCELLED, None))
+        yield from life.recount(self.job_id, moved, self.now, cancel=True)
+        yield from _acted("cancelled", rows[0]["id"], tenant)
 
 
 @dataclass(frozen=True)
@@ -118,8 +135,9 @@ class DeleteJob:
     tenant: str | None
 
     def steps(self) -> Steps[list[str]]:
-        yield from _visible(self.job_id, self.tenant)
+        _, tenant = yield from _visible(self.job_id, self.tenant)
         rows = yield run("runs_of_job", job_id=self.job_id)
+        yield from _acted("deleted", rows[0]["id"], tenant)
         yield run("delete_job", id=self.job_id)
         for worker in {row["worker"] for row in rows if row["worker"]}:
             yield Signal(worker_topic(worker))

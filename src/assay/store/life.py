@@ -14,7 +14,7 @@ import msgspec
 from assay.model.errors import JobIsTerminal
 from assay.model.plan import Context
 from assay.model.records import Run
-from assay.model.results import Message, Report, Result
+from assay.model.results import Message, Report, Result, took_s
 from assay.model.scores import job_test
 from assay.model.states import (
     TERMINAL_RUNS,
@@ -28,10 +28,14 @@ from assay.model.states import (
     public_status,
 )
 from assay.store.base import QUEUE, Row, Signal, Steps, job_topic, run, worker_topic
+from assay.store.changes import JobMoved, RunMoved
 from assay.store.rows import encode, report_of
 
 _context = msgspec.json.Decoder(Context)
 _result = msgspec.json.Decoder(Result)
+
+Moved = tuple[Run, Status, float | None]
+"""A run as it was, its public status from now on, and the seconds that it took, if it ended of itself."""
 
 
 def move(
@@ -88,7 +92,8 @@ def move(
         yield run("drop_result", run_id=before.id)
     yield from record(before.job_id, before.id, now, f"run.{to}", {"cause": cause.value, **(data or {})})
     if count:
-        yield from recount(before.job_id, [(before.status, status)], now)
+        seconds = took_s(after, now) if to is RunState.COMPLETED or to is RunState.FAILED else None
+        yield from recount(before.job_id, [(before, status, seconds)], now)
     if ended and holds and before.worker and verdict is not Verdict.ADAPTER:
         yield Signal(worker_topic(before.worker))
     if queued:
@@ -104,21 +109,22 @@ def revise(before: Run, report: Report, now: int, grace_until: int | None = None
     yield run("revise_run", id=before.id, status=status, report=encode(report), fence=before.fence, state=before.state)
     if before.grace_until is not None and grace_until is not None:
         yield run("extend_grace", id=before.id, until=grace_until)
-    yield from recount(before.job_id, [(before.status, status)], now)
+    yield from recount(before.job_id, [(before, status, None)], now)
 
 
-def recount(job_id: str, changes: Iterable[tuple[Status, Status]], now: int, cancel: bool = False) -> Steps[None]:
-    """Bring a job's counters and its derived state up to date after runs went from one status to another."""
-    changes = [(before, after) for before, after in changes if before is not after]
-    if not changes and not cancel:
+def recount(job_id: str, moved: Iterable[Moved], now: int, cancel: bool = False) -> Steps[None]:
+    """Bring a job's counters and its derived state up to date after runs went to another status; tell who counts."""
+    moved = [one for one in moved if one[1] is not one[0].status]
+    if not moved and not cancel:
         yield run("touch_job", id=job_id, now=now)
         yield Signal(job_topic(job_id))
         return
     (row,) = yield run("job_to_change", id=job_id)
     counts = {status: row[f"n_{status}"] for status in Status}
-    for before, after in changes:
-        counts[before] -= 1
-        counts[after] += 1
+    for before, status, seconds in moved:
+        counts[before.status] -= 1
+        counts[status] += 1
+        yield RunMoved(row["tenant"], before.provider_id, before.benchmark_id, status, seconds)
     before_state, cancelled = JobState(row["state"]), bool(row["cancelled"]) or cancel
     state = job_state(counts, cancelled)
     test = b""
@@ -135,6 +141,8 @@ def recount(job_id: str, changes: Iterable[tuple[Status, Status]], now: int, can
     )
     if state is not before_state:
         yield from record(job_id, "", now, f"job.{state}", {})
+        age_s = (now - row["created_at"]) / 1_000_000
+        yield JobMoved(row["tenant"], row["first_provider"], row["collection"], before_state, state, age_s)
     yield Signal(job_topic(job_id))
 
 

@@ -165,8 +165,8 @@ class JobsOfCollections:
 
 
 @dataclass(frozen=True)
-class JobsByState:
-    """How many jobs there are in each state, over all tenants."""
+class JobCounts:
+    """How many jobs each tenant has in each state, as (tenant, state, number above 0)."""
 
-    def steps(self) -> Steps[dict[str, int]]:
-        return {row["state"]: row["n"] for row in (yield run("count_jobs_by_state"))}
+    def steps(self) -> Steps[list[tuple[str, str, int]]]:
+        return [(row["tenant"], row["state"], row["n"]) for row in (yield run("count_jobs"))]

@@ -155,7 +155,7 @@ class EndRun:
         """Free the slot, and leave the run running until its grace is over or somebody reports."""
         yield run("begin_grace", id=one.id, fence=one.fence, until=self.now + self.grace, status=Status.RUNNING)
         yield from life.record(one.job_id, one.id, self.now, "run.exited", {"exit_code": self.ending.exit_code})
-        yield from life.recount(one.job_id, [(one.status, Status.RUNNING)], self.now)
+        yield from life.recount(one.job_id, [(one, Status.RUNNING, None)], self.now)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ import json
 import logging
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 
 from assay.model.errors import AssayError, StoreUnavailable
-from assay.store.base import Operation
+from assay.store.base import Connections, Operation
+from assay.store.changes import Changes
 from assay.store.postgres.drive import drive
 from assay.store.postgres.migrations import migrate
 from assay.store.postgres.writer import CHANNEL, Writer
@@ -31,10 +33,10 @@ class PostgresStore:
     """Any number of servers may share the database; each hears of the others' changes through LISTEN."""
 
     def __init__(self, pool: asyncpg.Pool[Any], url: str) -> None:
-        self.signals = LocalSignals()
+        self.signals, self.changes = LocalSignals(), Changes()
         self._pool = pool
         self._url = url
-        self._writer = Writer(pool, self.signals.announce)
+        self._writer = Writer(pool, self.signals, self.changes)
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
@@ -75,6 +77,11 @@ class PostgresStore:
     async def scan(self, query: Operation[T]) -> T:
         """Answer a list or an aggregate."""
         return await self.lookup(query)
+
+    def connections(self) -> Connections:
+        """Say how many connections of the pool there are; the one that listens is not of it."""
+        idle, name = self._pool.get_idle_size(), urlsplit(self._url).path.removeprefix("/")
+        return Connections("postgresql", name, self._pool.get_size() - idle, idle, self._pool.get_max_size())
 
     async def close(self) -> None:
         """Write what waits, then let go of the database."""

@@ -11,14 +11,16 @@ import contextlib
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
 
 from assay.model.errors import AssayError, StoreUnavailable
-from assay.store.base import Operation
+from assay.store.base import News, Operation, Signal
+from assay.store.changes import Changes
 from assay.store.postgres.drive import drive
+from assay.store.signals import LocalSignals
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +40,9 @@ class _Call(NamedTuple):
 class Writer:
     """Takes operations and commits them in groups, over connections of `pool`."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], announce: Callable[[set[str]], None]) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], signals: LocalSignals, changes: Changes) -> None:
         self._pool = pool
-        self._announce = announce
+        self._signals, self._changes = signals, changes
         self._urgent: deque[_Call] = deque()
         self._normal: deque[_Call] = deque()
         self._arrived = asyncio.Event()
@@ -101,17 +103,18 @@ class Writer:
 
     async def _together(self, operations: list[Operation[Any]]) -> list[Any]:
         """Run operations in one transaction. Raises _CONFLICT errors, with nothing written."""
-        topics: set[str] = set()
+        news: list[News] = []
         try:
             async with self._pool.acquire() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
                     alone = len(operations) == 1
-                    results = [await self._run(connection, operation, topics, alone) for operation in operations]
+                    results = [await self._run(connection, operation, news, alone) for operation in operations]
                     if alone and isinstance(results[0], AssayError):
                         await transaction.rollback()
                         return results
+                    topics = {one.topic for one in news if isinstance(one, Signal)}
                     await _notify(connection, topics)
                     await transaction.commit()
                 except BaseException:
@@ -126,18 +129,19 @@ class Writer:
             raise
         except asyncpg.PostgresError as error:
             return self._refused(operations, "it refused the transaction", "see the server's log", error)
-        if topics:
-            self._announce(topics)
+        if news:
+            self._signals.announce(topics)
+            self._changes.tell([one for one in news if not isinstance(one, Signal)])
         return results
 
-    async def _run(self, connection: Any, operation: Operation[Any], topics: set[str], alone: bool) -> Any:
+    async def _run(self, connection: Any, operation: Operation[Any], news: list[News], alone: bool) -> Any:
         """Run one operation, inside a savepoint where it is not alone; return its result or the error that undid it."""
-        signalled: list[str] = []
+        own: list[News] = []
         savepoint = None if alone else connection.transaction()
         if savepoint:
             await savepoint.start()
         try:
-            result = await drive(connection, operation, signalled)
+            result = await drive(connection, operation, own)
         except AssayError as refusal:
             if savepoint:
                 await savepoint.rollback()
@@ -156,7 +160,7 @@ class Writer:
             return AssayError(error=f"{type(operation).__name__} failed")
         if savepoint:
             await savepoint.commit()
-        topics.update(signalled)
+        news += own
         return result
 
     def _refused(self, operations: list[Operation[Any]], error: str, remedy: str, cause: Exception) -> list[Any]:

@@ -16,7 +16,8 @@ SELECT job_id, digest FROM idempotency_keys WHERE tenant = :tenant AND key = :ke
 
 -- name: job_to_change
 SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test,
-       n_pending, n_running, n_completed, n_failed, n_cancelled
+       n_pending, n_running, n_completed, n_failed, n_cancelled,
+       (SELECT provider_id FROM runs WHERE job_id = :id AND idx = 0) AS first_provider
 FROM jobs WHERE id = :id {for_update}
 
 -- name: job_version
@@ -58,5 +59,5 @@ WHERE tenant = :tenant AND state IN (SELECT value FROM json_each(:states))
 -- name: count_jobs_of_collections
 SELECT collection, count(*) AS n FROM jobs WHERE tenant = :tenant AND collection <> '' GROUP BY collection
 
--- name: count_jobs_by_state
-SELECT state, CAST(sum(n) AS BIGINT) AS n FROM job_counts GROUP BY state
+-- name: count_jobs
+SELECT tenant, state, n FROM job_counts WHERE n > 0

@@ -6,26 +6,26 @@ import sqlite3
 from collections.abc import Generator
 from typing import TypeVar
 
-from assay.store.base import Operation, Row, Signal
+from assay.store.base import News, Operation, Row, Statement
 from assay.store.statements import statements
 
 T = TypeVar("T")
 
 
-def paced(connection: sqlite3.Connection, operation: Operation[T], topics: list[str]) -> Generator[None, None, T]:
-    """Execute the statements of `operation`, pausing after each; append the topics it signals; return its result."""
+def paced(connection: sqlite3.Connection, operation: Operation[T], news: list[News]) -> Generator[None, None, T]:
+    """Execute the statements of `operation`, pausing after each; append its news; return its result."""
     named = statements()
     steps = operation.steps()
     rows: list[Row] = []
     try:
         step = next(steps)
         while True:
-            if isinstance(step, Signal):
-                topics.append(step.topic)
-                rows = []
-            else:
+            if isinstance(step, Statement):
                 rows = connection.execute(step.sql or named[step.name], step.parameters).fetchall()
                 yield
+            else:
+                news.append(step)
+                rows = []
             step = steps.send(rows)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from assay.model.errors import AssayError, StoreUnusable
-from assay.store.base import Operation
+from assay.store.base import Connections, Operation
+from assay.store.changes import Changes
 from assay.store.signals import LocalSignals
 from assay.store.sqlite.connection import connect, explain
 from assay.store.sqlite.drive import drive
@@ -36,7 +37,7 @@ class SqliteStore:
         Raises StoreUnusable when the file or its folder cannot be used.
         """
         self.path = path
-        self.signals = LocalSignals()
+        self.signals, self.changes = LocalSignals(), Changes()
         self._folder: str | None = None
         self._closed = False
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
@@ -54,7 +55,7 @@ class SqliteStore:
             os.close(self._lock)
             raise
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="assay-reader")
-        self._writer = Writer(writing, path, self.signals.announce)
+        self._writer = Writer(writing, path, self.signals, self.changes)
 
     @classmethod
     def temporary(cls) -> SqliteStore:
@@ -88,6 +89,12 @@ class SqliteStore:
     async def scan(self, query: Operation[T]) -> T:
         """Answer a list or an aggregate in a reader thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._scan, query)
+
+    def connections(self) -> Connections:
+        """Say how many connections there are: one that writes, one for look-ups on the loop, and the readers' own."""
+        used = self._writer.busy + _READERS - self._idle.qsize()
+        most = 2 + _READERS
+        return Connections("sqlite", self.path.name, used, most - used, most)
 
     async def close(self) -> None:
         """Write what waits, then let go of the database. Closing twice is harmless."""

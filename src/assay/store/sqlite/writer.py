@@ -14,14 +14,16 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from assay.model.errors import AssayError, StoreUnavailable
-from assay.store.base import Operation
+from assay.store.base import News, Operation, Signal
+from assay.store.changes import Changes
+from assay.store.signals import LocalSignals
 from assay.store.sqlite.connection import explain
 from assay.store.sqlite.drive import paced
 
@@ -40,12 +42,12 @@ class _Call(NamedTuple):
 
 
 class Writer:
-    """Owns the writing connection. `announce` is called with the topics of each commit."""
+    """Owns the writing connection. Those who wait for `signals` or `changes` hear of each commit on the loop."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, announce: Callable[[set[str]], None]) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, signals: LocalSignals, changes: Changes) -> None:
         self._connection = connection
         self._path = path
-        self._announce = announce
+        self._signals, self._changes = signals, changes
         self._urgent: deque[_Call] = deque()
         self._normal: deque[_Call] = deque()
         self._arrived = asyncio.Event()
@@ -56,6 +58,11 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="assay-commit")
         self._task = self._loop.create_task(self._work(), name="assay-writer")
+
+    @property
+    def busy(self) -> bool:
+        """Whether a transaction is open."""
+        return self._connection.in_transaction
 
     def submit(self, operations: Sequence[Operation[Any]], urgent: bool) -> asyncio.Future[list[Any]]:
         """Queue operations; the future gets a result or an AssayError for each, after the commit."""
@@ -83,8 +90,8 @@ class Writer:
             await self._arrived.wait()
             self._arrived.clear()
             while group := self._take():
-                answers, topics = await self._write(group)
-                self._deliver(group, answers, topics)
+                answers, news = await self._write(group)
+                self._deliver(group, answers, news)
 
     def _take(self) -> list[_Call]:
         group: list[_Call] = []
@@ -93,28 +100,28 @@ class Writer:
                 group.append(calls.popleft())
         return group
 
-    async def _write(self, group: list[_Call]) -> tuple[list[list[Any]], set[str]]:
-        """Run and commit a group; return one list of results for each call, and the topics to announce."""
-        topics: set[str] = set()
+    async def _write(self, group: list[_Call]) -> tuple[list[list[Any]], list[News]]:
+        """Run and commit a group; return one list of results for each call, and what there is to tell."""
+        news: list[News] = []
         self._yield_at = perf_counter() + _SLICE
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            answers = [[await self._run(operation, topics) for operation in call.operations] for call in group]
+            answers = [[await self._run(operation, news) for operation in call.operations] for call in group]
             await self._loop.run_in_executor(self._disk, self._connection.execute, "COMMIT")
         except sqlite3.Error as error:
             log.error("a group of %d calls was not written: %s", len(group), error)
             self._undo()
             problem = explain(error, self._path)
-            return [[problem] * len(call.operations) for call in group], set()
-        return answers, topics
+            return [[problem] * len(call.operations) for call in group], []
+        return answers, news
 
-    async def _run(self, operation: Operation[Any], topics: set[str]) -> Any:
+    async def _run(self, operation: Operation[Any], news: list[News]) -> Any:
         """Run one operation in its savepoint; return its result or the error that undid it."""
         execute = self._connection.execute
         execute("SAVEPOINT operation")
-        signalled: list[str] = []
+        own: list[News] = []
         try:
-            result = await self._drive(operation, signalled)
+            result = await self._drive(operation, own)
         except AssayError as refusal:
             execute("ROLLBACK TO operation")
             result = refusal
@@ -129,13 +136,13 @@ class Writer:
             execute("ROLLBACK TO operation")
             result = AssayError(error=f"{type(operation).__name__} failed")
         else:
-            topics.update(signalled)
+            news += own
         execute("RELEASE operation")
         return result
 
-    async def _drive(self, operation: Operation[Any], topics: list[str]) -> Any:
+    async def _drive(self, operation: Operation[Any], news: list[News]) -> Any:
         """Execute an operation's statements, and let others use the event loop between two of them when it is time."""
-        steps = paced(self._connection, operation, topics)
+        steps = paced(self._connection, operation, news)
         while True:
             try:
                 next(steps)
@@ -152,13 +159,14 @@ class Writer:
         except sqlite3.Error:
             log.exception("the transaction could not be rolled back")
 
-    def _deliver(self, group: list[_Call], answers: list[list[Any]], topics: set[str]) -> None:
+    def _deliver(self, group: list[_Call], answers: list[list[Any]], news: list[News]) -> None:
         self.commits += 1
         for call, answer in zip(group, answers, strict=True):
             if not call.answer.done():
                 call.answer.set_result(answer)
-        if topics:
-            self._announce(topics)
+        if news:
+            self._signals.announce({one.topic for one in news if isinstance(one, Signal)})
+            self._changes.tell([one for one in news if not isinstance(one, Signal)])
 
 
 def _is_environmental(error: sqlite3.Error) -> bool:
