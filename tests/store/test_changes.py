@@ -95,7 +95,8 @@ async def test_what_changes_nothing_that_is_seen_tells_nothing(life: Life, told:
     await life.take()
     told.clear()
     again = msgspec.structs.replace(new_job(life.new_id), idempotency_key="k", id="another")
-    assert await life.store.apply(CreateJob(again, life.now)) == job.id
+    known, _ = await life.store.apply(CreateJob(again, life.now))
+    assert known.id == job.id
     await life.report(job, Status.PENDING, report=Report(phase="warming up"))
     assert told == []
 
