@@ -6,8 +6,9 @@ import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assay.model.errors import SettingInvalid
 
@@ -102,19 +103,20 @@ class Settings:
     values: Mapping[str, Any]
     origins: Mapping[str, str]
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.values[name]
-        except KeyError:
-            raise AttributeError(name) from None
+    def __post_init__(self) -> None:
+        vars(self).update(self.values)
 
-    @property
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    @cached_property
     def secrets_dir(self) -> Path:
         """Where named credentials are looked for."""
         named: Path | None = self.values["secrets"]
         return named or Path(self.values["data"]) / "secrets"
 
-    @property
+    @cached_property
     def engines_dir(self) -> Path:
         """Where engine environments are: not in the data folder of one server, since they are large and can be shared."""
         named: Path | None = self.values["engines"]

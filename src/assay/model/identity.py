@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 _MAX_EXACT = 2**53
+_encode = msgspec.json.Encoder().encode
 
 
 def canonical(value: Any) -> bytes:
@@ -21,7 +22,9 @@ def canonical(value: Any) -> bytes:
 
     Raises ValueError for NaN, infinities, integers beyond 2**53 and lone surrogates, which JSON cannot carry exactly.
     """
-    return b"".join(_pieces(value))
+    pieces: list[bytes] = []
+    _write(value, pieces)
+    return b"".join(pieces)
 
 
 def digest(value: Any) -> str:
@@ -29,35 +32,45 @@ def digest(value: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
-def _pieces(value: Any) -> list[bytes]:
-    if isinstance(value, Mapping):
-        # RFC 8785 sorts members by UTF-16 code units, which differs from code points above the basic plane.
-        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
-        out = [b"{"]
-        for i, key in enumerate(keys):
-            out += [b"," if i else b"", _text(key), b":", *_pieces(value[key])]
-        return [*out, b"}"]
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        out = [b"["]
-        for i, item in enumerate(value):
-            out += [b"," if i else b"", *_pieces(item)]
-        return [*out, b"]"]
+def _write(value: Any, out: list[bytes]) -> None:
+    """Append the canonical JSON of `value` in pieces."""
     if isinstance(value, str):
-        return [_text(value)]
-    if isinstance(value, bool) or value is None:
-        return [msgspec.json.encode(value)]
-    if isinstance(value, int):
+        out.append(_text(value))
+    elif isinstance(value, dict | Mapping):
+        # RFC 8785 sorts members by UTF-16 code units, which differs from code points above the basic plane only.
+        plain = all(map(str.isascii, value))
+        comma = b"{"
+        for key in sorted(value) if plain else sorted(value, key=_utf16):
+            out += (comma, _text(key), b":")
+            _write(value[key], out)
+            comma = b","
+        out.append(b"}" if value else b"{}")
+    elif isinstance(value, list | tuple | Sequence) and not isinstance(value, bytes):
+        comma = b"["
+        for item in value:
+            out.append(comma)
+            _write(item, out)
+            comma = b","
+        out.append(b"]" if value else b"[]")
+    elif isinstance(value, bool) or value is None:
+        out.append(_encode(value))
+    elif isinstance(value, int):
         if abs(value) > _MAX_EXACT:
             raise ValueError(f"integer {value} is beyond 2**53 and has no canonical JSON")
-        return [str(value).encode()]
-    if isinstance(value, float):
-        return [number(value).encode()]
-    raise ValueError(f"{type(value).__name__} has no canonical JSON")
+        out.append(str(value).encode())
+    elif isinstance(value, float):
+        out.append(number(value).encode())
+    else:
+        raise ValueError(f"{type(value).__name__} has no canonical JSON")
+
+
+def _utf16(key: str) -> bytes:
+    return key.encode("utf-16-be")
 
 
 def _text(value: str) -> bytes:
     try:
-        return msgspec.json.encode(value)
+        return _encode(value)
     except UnicodeEncodeError as error:
         raise ValueError("text with a lone surrogate has no canonical JSON") from error
 

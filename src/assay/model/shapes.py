@@ -227,8 +227,10 @@ class Object:
         given = {member.name: item for key, item in value.items() if (member := self.index.get(str(key).lower()))}
         out: dict[str, Any] = {}
         for member in self.members:
-            inner = f"{path}.{member.label or member.name}" if path else member.label or member.name
             item = given.get(member.name)
+            if item is None and not (member.required or member.always or member.default):
+                continue
+            inner = f"{path}.{member.label or member.name}" if path else member.label or member.name
             if member.default and item in (None, ""):
                 item = member.default
             if item is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,6 +33,7 @@ from assay.store.jobs import CreateJob
 _CREDENTIAL = re.compile(
     r"(?i)^(api[-_]?key|apikey|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer)$"
 )
+_CREDENTIAL_IN_URL = re.compile(r"(?i)^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@")
 _PRE_RECORDED = "pre_recorded_data"
 
 
@@ -106,11 +106,11 @@ async def _run(
         parameters=parameters,
         model_url=model.get("url", ""),
     )
-    engine, engines_dir = planner(provider.engine), Path(settings.engines_dir)
+    engine = planner(provider.engine)
     if engine.reads_files:
-        resolved = await asyncio.to_thread(engine.resolve, offer, engines_dir)
+        resolved = await asyncio.to_thread(engine.resolve, offer, settings.engines_dir)
     else:
-        resolved = engine.resolve(offer, engines_dir)
+        resolved = engine.resolve(offer, settings.engines_dir)
     plan = Plan(
         kind="evaluation",
         provider_id=provider.id,
@@ -158,7 +158,7 @@ def _lift_examples(parameters: dict[str, Any]) -> int | None:
 
 def _no_credentials(field: str, value: Any) -> None:
     """Raise CredentialInBody where a member of `value` is named like a credential, or a URL carries one."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for name, item in value.items():
             if _CREDENTIAL.match(name) and isinstance(item, str) and item:
                 raise CredentialInBody(field=f"{field}.{name}")
@@ -166,5 +166,5 @@ def _no_credentials(field: str, value: Any) -> None:
     elif isinstance(value, list):
         for i, item in enumerate(value):
             _no_credentials(f"{field}[{i}]", item)
-    elif isinstance(value, str) and re.match(r"^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@", value, re.IGNORECASE):
+    elif isinstance(value, str) and _CREDENTIAL_IN_URL.match(value):
         raise CredentialInBody(field=field)

@@ -9,6 +9,7 @@ import time
 
 from assay.model.ids import uuid7
 
+_EPOCH = datetime.datetime(1970, 1, 1)
 _lock = threading.Lock()
 _last = (0, 0)
 
@@ -20,8 +21,7 @@ def now() -> int:
 
 def rfc3339(microseconds: int) -> str:
     """Return RFC 3339 text, in UTC with microseconds."""
-    whole, fraction = divmod(microseconds, 1_000_000)
-    return f"{datetime.datetime.fromtimestamp(whole, datetime.UTC):%Y-%m-%dT%H:%M:%S}.{fraction:06d}Z"
+    return (_EPOCH + datetime.timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
 
 
 def new_id() -> str:

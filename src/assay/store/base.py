@@ -2,19 +2,27 @@
 
 An operation (or a query) is a frozen dataclass whose `steps()` is a generator: it yields a `Statement` and receives its
 rows, yields a `Signal` to have somebody woken or a `Change` to have it counted after the commit, and returns its result. It
-does no I/O of its own, so the same code runs in SQLite's writer thread and over PostgreSQL's wire.
+does no I/O of its own, so the same code runs on a SQLite file and over PostgreSQL's wire.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from assay.model.errors import AssayError
 from assay.store.changes import Change, Changes
 from assay.store.signals import LocalSignals
 
-Row = Mapping[str, Any]
+
+class Row(Protocol):
+    """A row: a mapping of column names, but iterating gives the values, as database drivers have it."""
+
+    def keys(self) -> Iterable[str]: ...
+    def __getitem__(self, name: str, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
 """One row, by column name."""
 
 T = TypeVar("T")

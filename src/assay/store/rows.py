@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,32 +16,49 @@ _report = msgspec.json.Decoder(Report)
 _result = msgspec.json.Decoder(Result)
 
 
+RUN_COLUMNS: Final = (
+    "id", "job_id", "idx", "provider_id", "benchmark_id", "engine", "state", "status", "priority", "queued_at",
+    "available_at", "attempts", "max_attempts", "fence", "worker", "lease_expires_at", "grace_until", "finished_at",
+    "verdict", "done", "total", "report",
+)  # fmt: skip
+"""The columns of `runs` in the order of the fields of `records.Run`; a run's result follows them in every row."""
+
+_STATES: Final = {state.value: state for state in RunState}
+_STATUSES: Final = {status.value: status for status in Status}
+_VERDICTS: Final = {verdict.value: verdict for verdict in Verdict}
+
+
 def run_of(row: Row) -> Run:
-    """Return the run in a row of `runs` joined with its result."""
+    """Return the run in a row that begins with `RUN_COLUMNS` and the run's result."""
+    # By position: a look-up by name searches the names of all columns before it.
+    (
+        run_id, job_id, index, provider_id, benchmark_id, engine, state, status, priority, queued_at, available_at, attempts,
+        max_attempts, fence, worker, lease_expires_at, grace_until, finished_at, verdict, done, total, report, result,
+    ) = row  # fmt: skip
     return Run(
-        id=row["id"],
-        job_id=row["job_id"],
-        index=row["idx"],
-        provider_id=row["provider_id"],
-        benchmark_id=row["benchmark_id"],
-        engine=row["engine"],
-        state=RunState(row["state"]),
-        status=Status(row["status"]),
-        priority=row["priority"],
-        queued_at=row["queued_at"],
-        available_at=row["available_at"],
-        attempts=row["attempts"],
-        max_attempts=row["max_attempts"],
-        fence=row["fence"],
-        worker=row["worker"],
-        lease_expires_at=row["lease_expires_at"],
-        grace_until=row["grace_until"],
-        finished_at=row["finished_at"],
-        verdict=Verdict(row["verdict"]) if row["verdict"] else None,
-        done=row["done"],
-        total=row["total"],
-        report=row["report"],
-        result=row["result"] or b"",
+        id=run_id,
+        job_id=job_id,
+        index=index,
+        provider_id=provider_id,
+        benchmark_id=benchmark_id,
+        engine=engine,
+        state=_STATES[state],
+        status=_STATUSES[status],
+        priority=priority,
+        queued_at=queued_at,
+        available_at=available_at,
+        attempts=attempts,
+        max_attempts=max_attempts,
+        fence=fence,
+        worker=worker,
+        lease_expires_at=lease_expires_at,
+        grace_until=grace_until,
+        finished_at=finished_at,
+        verdict=_VERDICTS[verdict] if verdict else None,
+        done=done,
+        total=total,
+        report=report,
+        result=result or b"",
     )
 
 

@@ -1,7 +1,7 @@
 """Loads the named statements of `sql/*.sql`, in the words of a dialect. A block starts with `-- name: NAME`.
 
 The dialects share every statement. Where they have different words for one thing the file has a placeholder in braces, and
-`DIALECTS` says what each puts there.
+`DIALECTS` says what each puts there. `{run}` stands for the columns of a run `r`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
+from assay.store.rows import RUN_COLUMNS
+
+_RUN: Final = ", ".join(f"r.{column}" for column in RUN_COLUMNS)
 _HEADER = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 DIALECTS: Final[dict[str, dict[str, str]]] = {
@@ -32,7 +35,7 @@ def statements(dialect: str = "sqlite") -> dict[str, str]:
         for name, sql in zip(parts[1::2], parts[2::2], strict=True):
             if name in found:
                 raise ValueError(f"{file.name} defines {name} a second time")
-            for placeholder, words in DIALECTS[dialect].items():
+            for placeholder, words in (("{run}", _RUN), *DIALECTS[dialect].items()):
                 sql = sql.replace(placeholder, words)
             found[name] = sql.strip().rstrip(";")
     return found

@@ -47,7 +47,7 @@ FROM jobs j JOIN job_specs s ON s.job_id = j.id
 WHERE j.id IN (SELECT value FROM json_each(:ids))
 
 -- name: runs_of_jobs
-SELECT r.*, x.result
+SELECT {run}, x.result
 FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.job_id IN (SELECT value FROM json_each(:ids))
 ORDER BY r.job_id, r.idx

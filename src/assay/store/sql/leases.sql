@@ -14,15 +14,15 @@ ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, slots = exc
 UPDATE workers SET seen_at = :now WHERE name = :name
 
 -- name: held_by_worker
-SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.worker = :worker ORDER BY r.id {for_update_of_run}
 
 -- name: lapsed_leases
-SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.lease_expires_at <= :now ORDER BY r.lease_expires_at LIMIT 500 {for_update_of_run} {skip_locked}
 
 -- name: lapsed_graces
-SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.grace_until <= :now ORDER BY r.grace_until LIMIT 500 {for_update_of_run} {skip_locked}
 
 -- name: due

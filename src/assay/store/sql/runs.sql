@@ -6,21 +6,21 @@ VALUES (:id, :job_id, :idx, :provider_id, :benchmark_id, :engine, 'queued', 'pen
 INSERT INTO plans (run_id, digest, plan, context) VALUES (:run_id, :digest, :plan, :context)
 
 -- name: run_to_change
-SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE r.id = :id {for_update_of_run}
+SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE r.id = :id {for_update_of_run}
 
 -- name: run
-SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE r.id = :id
+SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE r.id = :id
 
 -- name: run_at
-SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.job_id = :job_id AND r.idx = :idx {for_update_of_run}
 
 -- name: runs_of_job
-SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.job_id = :job_id ORDER BY r.idx
 
 -- name: runs_to_cancel
-SELECT r.*, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.job_id = :job_id ORDER BY r.idx {for_update_of_run}
 
 -- name: plan

@@ -1,8 +1,9 @@
 """The writer: the only one that writes, with group commit.
 
-It takes everything that arrived during the last commit, runs each operation inside a SAVEPOINT, commits once and only then
-answers. A refused operation is undone alone; when the database itself fails, nothing of the group was written and every
-caller is told.
+It takes everything that arrived during the last commit, runs one operation after another, commits once and only then
+answers. A refused operation is undone alone: most are refused before they have written anything; should one have, the group
+is undone and run again with a SAVEPOINT around each. When the database itself fails, nothing of the group was written and
+every caller is told.
 
 Statements take microseconds and are executed on the event loop, a short while at a time: in a thread beside it each would
 wait for the interpreter's lock, which costs more than the statement. What waits for the disk, the COMMIT, has a thread.
@@ -34,6 +35,10 @@ _GROUP = 512
 
 _SLICE = 0.002
 """Seconds after which the writer lets the event loop do something else."""
+
+
+class _UndoGroup(Exception):
+    """An operation was refused after it had written something, and there was no savepoint to go back to."""
 
 
 class _Call(NamedTuple):
@@ -102,11 +107,12 @@ class Writer:
 
     async def _write(self, group: list[_Call]) -> tuple[list[list[Any]], list[News]]:
         """Run and commit a group; return one list of results for each call, and what there is to tell."""
-        news: list[News] = []
-        self._yield_at = perf_counter() + _SLICE
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            answers = [[await self._run(operation, news) for operation in call.operations] for call in group]
+            try:
+                answers, news = await self._run_all(group, savepoints=False)
+            except _UndoGroup:
+                self._connection.execute("ROLLBACK")
+                answers, news = await self._run_all(group, savepoints=True)
             await self._loop.run_in_executor(self._disk, self._connection.execute, "COMMIT")
         except sqlite3.Error as error:
             log.error("a group of %d calls was not written: %s", len(group), error)
@@ -115,30 +121,52 @@ class Writer:
             return [[problem] * len(call.operations) for call in group], []
         return answers, news
 
+    async def _run_all(self, group: list[_Call], *, savepoints: bool) -> tuple[list[list[Any]], list[News]]:
+        """Run a group in a new transaction; return results and news. Raises _UndoGroup, only without savepoints."""
+        news: list[News] = []
+        self._yield_at = perf_counter() + _SLICE
+        self._connection.execute("BEGIN IMMEDIATE")
+        run = self._run_in_savepoint if savepoints else self._run
+        return [[await run(operation, news) for operation in call.operations] for call in group], news
+
     async def _run(self, operation: Operation[Any], news: list[News]) -> Any:
-        """Run one operation in its savepoint; return its result or the error that undid it."""
+        """Run one operation; return its result or the error that refused it. Raises _UndoGroup."""
+        written = self._connection.total_changes
+        own: list[News] = []
+        result = await self._attempt(operation, own)
+        if not isinstance(result, AssayError):
+            news += own
+        elif self._connection.total_changes != written:
+            raise _UndoGroup
+        return result
+
+    async def _run_in_savepoint(self, operation: Operation[Any], news: list[News]) -> Any:
+        """Run one operation in a savepoint of its own; return its result or the error that undid it."""
         execute = self._connection.execute
         execute("SAVEPOINT operation")
         own: list[News] = []
-        try:
-            result = await self._drive(operation, own)
-        except AssayError as refusal:
+        result = await self._attempt(operation, own)
+        if not isinstance(result, AssayError):
+            news += own
+        else:
             execute("ROLLBACK TO operation")
-            result = refusal
+        execute("RELEASE operation")
+        return result
+
+    async def _attempt(self, operation: Operation[Any], news: list[News]) -> Any:
+        """Carry out an operation; return its result or the error that refused it."""
+        try:
+            return await self._drive(operation, news)
+        except AssayError as refusal:
+            return refusal
         except sqlite3.Error as error:
             if not self._connection.in_transaction or _is_environmental(error):
                 raise
             log.exception("%s broke a rule of the schema", type(operation).__name__)
-            execute("ROLLBACK TO operation")
-            result = AssayError(error=f"{type(operation).__name__} could not be written")
+            return AssayError(error=f"{type(operation).__name__} could not be written")
         except Exception:
             log.exception("%s failed", type(operation).__name__)
-            execute("ROLLBACK TO operation")
-            result = AssayError(error=f"{type(operation).__name__} failed")
-        else:
-            news += own
-        execute("RELEASE operation")
-        return result
+            return AssayError(error=f"{type(operation).__name__} failed")
 
     async def _drive(self, operation: Operation[Any], news: list[News]) -> Any:
         """Execute an operation's statements, and let others use the event loop between two of them when it is time."""
