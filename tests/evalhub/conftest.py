@@ -6,14 +6,16 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.evalhub.live import Live
+from tests.evalhub.sdk_clients import KINDS, Connect, connecting
 from tests.server import catalogue
 from tests.server.acting import KEY, Worker
 from tests.server.catalogue import benchmark, provider
-from tests.server.client import Api
+from tests.server.client import Api, unique
 from tests.server.serving import serving
 
 _SCORED = benchmark("judged", primary_score={"metric": "acc"}, pass_criteria={"threshold": 0.5})
@@ -76,3 +78,22 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     }
     with serving(folder, "--catalog", str(written), worker=True, **settings, **SERVER_SECRETS) as running:
         yield Live(running, GRACE_S)
+
+
+@pytest.fixture(params=KINDS)
+def connect(request: pytest.FixtureRequest, live: Live) -> Iterator[Connect]:
+    """A function that opens a client of eval-hub-sdk, of either kind."""
+    with connecting(request.param, live.api.url) as opening:
+        yield opening
+
+
+@pytest.fixture
+def tenant_name() -> str:
+    """A tenant of its own, so that a test finds only what it made itself."""
+    return unique("t")
+
+
+@pytest.fixture
+def client(connect: Connect, tenant_name: str) -> Any:
+    """A client of eval-hub-sdk, of either kind, in that tenant."""
+    return connect(tenant=tenant_name)

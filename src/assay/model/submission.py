@@ -188,8 +188,9 @@ BENCHMARK: Final = Object(
 MODEL: Final = Object(
     (
         Member("url", Text(checks=(("url", absolute_url),)), always=True),
-        Member("name", TEXT, required=True),
-        Member("auth", Object((Member("secret_ref", TEXT, required=True),))),
+        # eval-hub-sdk cannot read a job in which one of these is blank, nor any list with that job.
+        Member("name", Text(checks=(_NOT_BLANK,)), required=True),
+        Member("auth", Object((Member("secret_ref", Text(checks=(_NOT_BLANK,)), required=True),))),
         Member("parameters", Free()),
         Member("card_url", TEXT),
     )
@@ -258,6 +259,15 @@ JOB: Final = Object(
                                     required=True,
                                 ),
                                 Member("k8s", Object((Member("connection", TEXT, required=True),))),
+                                Member(
+                                    "signing",
+                                    Object(
+                                        (
+                                            Member("type", Text(one_of=("key-pair",)), required=True),
+                                            Member("secret_ref", Text(checks=(_NOT_BLANK,))),
+                                        )
+                                    ),
+                                ),
                             )
                         ),
                     ),
