@@ -149,7 +149,12 @@ def mcp_over_stdio(home: Path, **settings: str) -> Iterator[Mcp]:
     assert process.stdout is not None
     arrived: queue.Queue[str] = queue.Queue()
     lines, out = process.stdin, process.stdout
-    reader = threading.Thread(target=lambda: [arrived.put(line) for line in out], daemon=True)
+
+    def read() -> None:
+        for line in out:
+            arrived.put(line)
+
+    reader = threading.Thread(target=read, daemon=True)
     reader.start()
 
     def exchange(message: dict[str, Any]) -> dict[str, Any]:
