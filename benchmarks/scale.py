@@ -1,4 +1,4 @@
-"""Lists, filters and the command line with 100,000 finished jobs in the store.
+"""Lists, filters and the command line with 100,000 finished jobs in the store, and events of jobs with many benchmarks.
 
     python -m benchmarks.scale [--jobs 100000] [--json FILE]
 
@@ -31,13 +31,15 @@ from assay.store.jobs import CreateJob
 from assay.store.runs import ReportRun
 from assay.store.sqlite import SqliteStore
 from benchmarks import seed
-from benchmarks.load import Ask, one_after_another
+from benchmarks.load import Ask, Load, one_after_another
 from benchmarks.seed import JOBS
 from benchmarks.servers import Server, assay
 from benchmarks.table import figure, markdown
 
 _AT_ONCE = 500
 _REQUESTS = 200
+_BENCHMARKS = (1, 10, 100, 1000)
+"""Benchmarks of the jobs that events are sent for."""
 
 
 def fill(database: Path, jobs: int) -> None:
@@ -75,9 +77,10 @@ def _job(i: int) -> NewJob:
         id=new_id(),
         kind="evaluation",
         tenant="",
-        owner="",
+        owner=f"user-{i % 20}",
         name=body["name"],
         tags=body["tags"],
+        collection=f"collection-{i % 5}" if i % 11 == 0 else "",
         model=body["model"]["name"],
         spec=msgspec.json.encode(body),
         runs=runs,
@@ -103,8 +106,8 @@ def _report(job: NewJob, index: int, i: int) -> ReportRun:
     )
 
 
-def _cases(jobs: int) -> dict[str, list[str]]:
-    """Return the queries of each case; each is asked once."""
+def _cases(jobs: int, middle: str) -> dict[str, list[str]]:
+    """Return the queries of each case; each is asked once. `middle`: when about half of the jobs had been made."""
     some = range(_REQUESTS)
     return {
         "first pages": [f"limit=50&offset={i}" for i in some],
@@ -115,9 +118,36 @@ def _cases(jobs: int) -> dict[str, list[str]]:
         "tags=tN (a tenth of all)": [f"limit=50&tags=t{i % 10}&offset={i}" for i in some],
         "tags=tN,nightly (both)": [f"limit=50&tags=t{i % 10},nightly&offset={i}" for i in some],
         "tags=tN&status=failed": [f"limit=50&tags=t{i % 10}&status=failed&offset={i}" for i in some],
+        "tags=!tN (all but a tenth)": [f"limit=50&tags=!t{i % 10}&offset={i}" for i in some],
+        "tags=tN, last pages": [f"limit=50&tags=t{i % 10}&offset={jobs // 10 - 60 - i}" for i in some],
         "name=job-N": [f"name=job-{i * 37}" for i in some],
+        "name=!job-N": [f"limit=50&name=!job-{i}" for i in some],
+        "owner=user-N": [f"limit=50&owner=user-{i % 20}&offset={i}" for i in some],
+        "owner=user-N&status=failed": [f"limit=50&owner=user-{i % 20}&status=failed&offset={i}" for i in some],
         "model=model-N": [f"limit=50&model=model-{i % 7}&offset={i}" for i in some],
+        "collection_id=collection-N": [f"limit=50&collection_id=collection-{i % 5}&offset={i}" for i in some],
+        "created_after=half": [f"limit=50&created_after={middle}&offset={i}" for i in some],
+        "created_before=half": [f"limit=50&created_before={middle}&offset={i}" for i in some],
+        "created_before=half&tags=tN": [f"limit=50&created_before={middle}&tags=t{i % 10}&offset={i}" for i in some],
+        "limit=500": [f"limit=500&offset={i}" for i in some],
     }
+
+
+def events(server: Server, benchmarks: int) -> list[tuple[str, Load]]:
+    """Return what running and completed events of a job with so many benchmarks cost, one after another."""
+    (running,) = asyncio.run(seed.open_jobs(server, 1, benchmarks))
+    jobs = asyncio.run(seed.open_jobs(server, max(1, _REQUESTS // benchmarks), benchmarks))
+    places = [(job, n) for job in jobs for n in range(benchmarks)][:_REQUESTS]
+    return [
+        (
+            what,
+            one_after_another(server, [Ask("POST", f"{JOBS}/{job}/events", seed.event(n, what, n)) for job, n in targets]),
+        )
+        for what, targets in (
+            ("running", [(running, n % benchmarks) for n in range(_REQUESTS)]),
+            ("completed", places),
+        )
+    ]
 
 
 def processes(server: Server, repeats: int) -> list[float]:
@@ -139,24 +169,29 @@ def main() -> None:
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-bench-")))
-        began = time.perf_counter()
+        began, start = time.perf_counter(), now()
         fill(folder / "data" / "assay.db", options.jobs)
+        middle = rfc3339((start + now()) // 2)
         print(f"{options.jobs:,} finished jobs in {time.perf_counter() - began:.0f} s", file=sys.stderr)
         seed.write_catalogue(folder / "catalogue")
         server = assay(folder, "--no-worker", "--catalog", str(folder / "catalogue"))
         stack.callback(server.stop)
         rows, figures = [], {}
-        for name, queries in _cases(options.jobs).items():
+        for name, queries in _cases(options.jobs, middle).items():
             load = one_after_another(server, [Ask("GET", f"{JOBS}?{query}") for query in queries])
             rows.append([name, figure(load.p50_ms), figure(load.p99_ms), figure(load.cpu_ms)])
             figures[name] = asdict(load)
         times = processes(server, options.repeats)
         memory = server.memory_mib("VmHWM")
+        reports = [(what, n, load) for n in _BENCHMARKS for what, load in events(server, n)]
     print(f"{options.jobs:,} finished jobs\n")
     print(markdown(("list", "median ms", "p99 ms", "server CPU ms/req"), rows))
     median, fastest, slowest = statistics.median(times), min(times), max(times)
     print(f"\n`assay jobs list` as a process: median {median:.0f} ms, fastest {fastest:.0f} ms, slowest {slowest:.0f} ms.")
     print(f"Highest memory of the server: {memory:.0f} MiB.")
+    print("\nEvents, one after another on one connection, by the number of benchmarks in the job:\n")
+    lines = [[what, str(n), figure(load.p50_ms), figure(load.p99_ms), figure(load.cpu_ms)] for what, n, load in reports]
+    print(markdown(("event", "benchmarks", "median ms", "p99 ms", "server CPU ms/event"), lines))
     if options.json:
         options.json.write_text(json.dumps({"lists": figures, "jobs_list_ms": times, "memory_mib": memory}, indent=2) + "\n")
 

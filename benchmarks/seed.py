@@ -15,6 +15,8 @@ from benchmarks.load import Ask, Connection
 from benchmarks.servers import Server
 
 JOBS = "/api/v1/evaluations/jobs"
+OFFERED = 50
+"""Benchmarks of the provider `RUN`; a larger job has some of them several times."""
 RUN, IDLE = "bench-run", "bench-idle"
 """A provider whose command does nothing, and one without a command."""
 
@@ -42,7 +44,7 @@ def write_catalogue(folder: Path) -> None:
     providers.mkdir(parents=True, exist_ok=True)
     for name in (RUN, IDLE, *(f"bench-{i:02}" for i in range(9))):
         runtime = {} if name == IDLE else {"runtime": {"local": {"command": "true"}}}
-        benchmarks = [_benchmark(name, i) for i in range(50 if name == RUN else 20)]
+        benchmarks = [_benchmark(name, i) for i in range(OFFERED if name == RUN else 20)]
         entry = {"id": name, "name": name, "title": name.title(), "tags": ["bench"], "benchmarks": benchmarks, **runtime}
         (providers / f"{name}.yaml").write_text(yaml.safe_dump(entry, sort_keys=False))
 
@@ -73,7 +75,12 @@ def submission(i: int, provider: str = RUN, benchmarks: int = 2) -> str:
             "tags": [f"t{i % 10}", "nightly"],
             "model": {"url": "http://127.0.0.1:9/v1", "name": f"model-{i % 7}", "parameters": {"temperature": 0}},
             "benchmarks": [
-                {"id": f"b{n}", "provider_id": provider, "weight": 1.0, "parameters": {"num_few_shot": 5, "limit": 100}}
+                {
+                    "id": f"b{n % OFFERED}",
+                    "provider_id": provider,
+                    "weight": 1.0,
+                    "parameters": {"num_few_shot": 5, "limit": 100},
+                }
                 for n in range(benchmarks)
             ],
         }
@@ -82,7 +89,7 @@ def submission(i: int, provider: str = RUN, benchmarks: int = 2) -> str:
 
 def event(index: int, status: str, job: int = 0) -> str:
     """Return the JSON of an event about one benchmark of a job."""
-    body: dict[str, Any] = {"provider_id": RUN, "id": f"b{index}", "benchmark_index": index, "status": status}
+    body: dict[str, Any] = {"provider_id": RUN, "id": f"b{index % OFFERED}", "benchmark_index": index, "status": status}
     if status == "running":
         body["phase"] = "running_evaluation"
     elif status == "failed":
