@@ -6,6 +6,7 @@ every other command stays light.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import platform
@@ -28,16 +29,25 @@ class Engine:
 
 
 def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -> NoReturn:
-    """Run the server until it is told to stop, then end the process. A flag that is None was not given."""
-    from assay.config import load
+    """Run the server until it is told to stop, then end the process. A flag that is None was not given.
+
+    What makes the start fail is also written to the termination file, if there is one.
+    """
+    from assay.config import load, located
     from assay.model.errors import AssayError
     from assay.server.program import serve
 
+    early = os.environ.get("ASSAY_TERMINATION_FILE")
+    termination = Path(early) if early else None
     try:
-        settings = load(flags, file=file)
+        settings = load(flags, file=located(file))
+        termination = settings.termination_file
         _log_to_stderr(settings.log_level)
         serve(settings, worker=worker)
     except AssayError as error:
+        if termination:
+            with contextlib.suppress(OSError):  # the message goes to stderr in any case
+                termination.write_text(f"{error.message}\n", encoding="utf-8")
         raise CommandError(error.message) from None
     _leave()
 

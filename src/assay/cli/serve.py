@@ -35,9 +35,17 @@ from assay.cli.programs import start_server
     help="PostgreSQL URL instead of a SQLite file. Put one with a password into ASSAY_DATABASE: others can read options.",
 )
 @click.option("--slots", help="Runs executed at once by the worker (ASSAY_SLOTS; else the number of CPUs).")
+@click.option("--tls-cert-file", help="Certificate chain (PEM): serve https (ASSAY_TLS_CERT_FILE).")
+@click.option("--tls-key-file", help="Key of the certificate (ASSAY_TLS_KEY_FILE).")
+@click.option("--metrics-port", help="Serve /metrics on a port of its own too, over plain HTTP (ASSAY_METRICS_PORT).")
+@click.option("--metrics-host", help="Address of that port (ASSAY_METRICS_HOST; else 127.0.0.1).")
 @click.option("--no-worker", is_flag=True, help="Do not start a worker beside the server.")
 @click.option("--log-level", help="debug, info, warning or error (ASSAY_LOG_LEVEL; else info).")
-@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Settings file, TOML.")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, path_type=Path),
+    help="Settings file (assay.toml, or EvalHub's config.yaml) or its folder (ASSAY_CONFIG; else EVAL_HUB_CONFIG_DIR).",
+)
 def serve(no_worker: bool, config: Path | None, **flags: Any) -> None:
     """Start the server, with a worker beside it. It prints `assay ready on URL` once it answers.
 
@@ -48,6 +56,7 @@ def serve(no_worker: bool, config: Path | None, **flags: Any) -> None:
       assay serve
       assay serve --port 9000 --data /srv/assay --catalog ./catalogue
       assay serve --slots 4 --log-level debug
+      assay serve --config /etc/evalhub     # a configuration directory of EvalHub's
       assay serve --no-worker               # workers run elsewhere: see `assay worker --help`
     """
     start_server(flags, worker=not no_worker, file=config)

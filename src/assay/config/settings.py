@@ -1,0 +1,132 @@
+"""The list of settings, and the values in force."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.config import values as read
+from assay.model.errors import SettingInvalid
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its name in a file, its environment variable, its default, how to read it, what it is for."""
+
+    name: str
+    environment: str
+    default: str
+    read: Callable[[str], Any]
+    purpose: str
+    secret: bool = False
+    """Whether the value itself must not be shown; a URL is shown without its password in any case."""
+
+    @property
+    def flag(self) -> str:
+        """How the option of this setting is written, on the commands that have one."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+SETTINGS = (
+    Setting("host", "ASSAY_HOST", "127.0.0.1", str, "address the server listens on"),
+    Setting("open_access", "ASSAY_OPEN_ACCESS", "no", read.yes, "serve callers that nobody has checked on other addresses"),
+    Setting("port", "ASSAY_PORT", "8080", read.port, "port the server listens on; 0 picks a free one"),
+    Setting("tls_cert_file", "ASSAY_TLS_CERT_FILE", "", read.optional_path, "certificate chain (PEM) for https"),
+    Setting("tls_key_file", "ASSAY_TLS_KEY_FILE", "", read.optional_path, "key of the certificate (PEM)"),
+    Setting("metrics_host", "ASSAY_METRICS_HOST", "127.0.0.1", str, "address of the metrics' own listener"),
+    Setting("metrics_port", "ASSAY_METRICS_PORT", "", read.optional_port, "port of the metrics' own listener; empty: none"),
+    Setting("data", "ASSAY_DATA", "~/.local/share/assay", read.path, "folder for everything kept"),
+    Setting("database", "ASSAY_DATABASE", "", read.database, "postgresql:// URL, file:PATH, memory; empty: in `data`"),
+    Setting("catalog", "ASSAY_CATALOG", "", read.folders, "folders with providers/*.yaml, collections/*.yaml"),
+    Setting("secrets", "ASSAY_SECRETS_DIR", "", read.optional_path, "folder of credentials"),
+    Setting("engines", "ASSAY_ENGINES_DIR", "", read.optional_path, "folder of engines"),
+    Setting("slots", "ASSAY_SLOTS", str(os.cpu_count() or 1), read.count, "runs that a worker executes at once"),
+    Setting("grace_seconds", "ASSAY_GRACE_SECONDS", "10", read.seconds, "patience with a run whose process ended silently"),
+    Setting("lease_seconds", "ASSAY_LEASE_SECONDS", "15", read.seconds, "patience with a worker that is silent"),
+    Setting("run_timeout_seconds", "ASSAY_RUN_TIMEOUT_SECONDS", "86400", read.seconds, "longest time of one run"),
+    Setting("read_timeout_seconds", "ASSAY_READ_TIMEOUT_SECONDS", "60", read.patience, "longest time a request body takes"),
+    Setting("idle_timeout_seconds", "ASSAY_IDLE_TIMEOUT_SECONDS", "60", read.patience, "wait for the head of a request"),
+    Setting("max_header_bytes", "ASSAY_MAX_HEADER_BYTES", str(1 << 20), read.header_bytes, "largest head of a request"),
+    Setting("max_body_bytes", "ASSAY_MAX_BODY_BYTES", str(10 << 20), read.limit, "largest request body; -1: any"),
+    Setting("max_log_bytes", "ASSAY_MAX_LOG_BYTES", str(16 << 20), read.count, "largest log kept of one attempt"),
+    Setting("max_log_response_bytes", "ASSAY_MAX_LOG_RESPONSE_BYTES", "-1", read.limit, "largest log answer; -1: any"),
+    Setting("log_stream_timeout_seconds", "ASSAY_LOG_STREAM_TIMEOUT_SECONDS", "0", read.seconds, "longest log answer"),
+    Setting("mlflow_tracking_uri", "ASSAY_MLFLOW_TRACKING_URI", "", read.web_url, "MLflow server; empty: no MLflow"),
+    Setting("mlflow_http_timeout_seconds", "ASSAY_MLFLOW_HTTP_TIMEOUT_SECONDS", "30", read.patience, "patience with MLflow"),
+    Setting("mlflow_ca_cert_file", "ASSAY_MLFLOW_CA_CERT_FILE", "", read.optional_path, "CA of MLflow's certificate"),
+    Setting("mlflow_token", "ASSAY_MLFLOW_TOKEN", "", str, "bearer token for MLflow", secret=True),
+    Setting("mlflow_token_file", "ASSAY_MLFLOW_TOKEN_FILE", "", read.optional_path, "file with that token; it counts more"),
+    Setting("mlflow_workspace", "ASSAY_MLFLOW_WORKSPACE", "", str, "workspace of MLflow"),
+    Setting("termination_file", "ASSAY_TERMINATION_FILE", "", read.optional_path, "file for what made a start fail"),
+    Setting("log_level", "ASSAY_LOG_LEVEL", "info", read.level, "what the server's own log shows"),
+)  # fmt: skip
+
+DEFAULT = "default"
+"""The origin of a value that nobody gave."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values in force, and where each came from.
+
+    An origin is `flag --port`, `environment ASSAY_PORT`, `secret PATH`, `file PATH` (`file PATH: service.port` for EvalHub's
+    keys) or `default`. `notes` say what a file holds that has no effect here.
+    """
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+    from_secrets: frozenset[str] = field(default=frozenset())
+    """The names of the settings that secret files gave."""
+
+    def __post_init__(self) -> None:
+        vars(self).update(self.values)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def changed(self, **values: Any) -> Settings:
+        """Return these settings with other values, each with its old origin."""
+        return replace(self, values={**self.values, **values})
+
+    @cached_property
+    def secrets_dir(self) -> Path:
+        """Where named credentials are looked for."""
+        named: Path | None = self.values["secrets"]
+        return named or Path(self.values["data"]) / "secrets"
+
+    @cached_property
+    def engines_dir(self) -> Path:
+        """Where engine environments are: not in the data folder of one server, since they are large and can be shared."""
+        named: Path | None = self.values["engines"]
+        return named or engines_dir(data_dir())
+
+    @property
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """Certificate and key; None for plain HTTP. Raises SettingInvalid when only one is given."""
+        files = {name: self.values[name] for name in ("tls_cert_file", "tls_key_file")}
+        cert, key = files.values()
+        if cert and key:
+            return cert, key
+        for name, other in (("tls_cert_file", "tls_key_file"), ("tls_key_file", "tls_cert_file")):
+            if files[name]:
+                raise SettingInvalid(
+                    name=name, origin=self.origins[name], problem=f"{other} is needed with it; give both, or none of the two"
+                )
+        return None
+
+
+def data_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder where Assay keeps everything, unless told otherwise."""
+    return Path(environ.get("ASSAY_DATA") or "~/.local/share/assay").expanduser()
+
+
+def engines_dir(data: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of engine environments for a data folder."""
+    listed = environ.get("ASSAY_ENGINES_DIR")
+    return Path(listed).expanduser() if listed else data / "engines"

@@ -1,0 +1,132 @@
+"""What the texts of settings mean. Each reader returns the value, or raises ValueError with what is wanted instead."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+MEMORY = "memory"
+"""The value of `database` for a database that goes when the server stops."""
+
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def whole(text: str) -> int:
+    """Read a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is no whole number") from None
+
+
+def port(text: str) -> int:
+    """Read a port."""
+    number = whole(text)
+    if not 0 <= number < 65536:
+        raise ValueError("a port lies between 0 (any free one) and 65535")
+    return number
+
+
+def optional_port(text: str) -> int | None:
+    """Read a port, or nothing."""
+    return port(text) if text else None
+
+
+def count(text: str) -> int:
+    """Read a number, 1 or more."""
+    number = whole(text)
+    if number < 1:
+        raise ValueError("at least 1 is needed")
+    return number
+
+
+def limit(text: str) -> int:
+    """Read a number, 1 or more, or -1 for no limit."""
+    number = whole(text)
+    if number < 1 and number != -1:
+        raise ValueError("at least 1 is needed, or -1 for no limit")
+    return number
+
+
+def header_bytes(text: str) -> int:
+    """Read the size of a message head, of which the HTTP server keeps no less than 8 kB."""
+    number = whole(text)
+    if number < 8192:
+        raise ValueError("at least 8192 is needed")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds, 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is no number of seconds") from None
+    if not 0 <= number < float("inf"):
+        raise ValueError("a number of seconds, 0 or more, is needed")
+    return number
+
+
+def patience(text: str) -> float:
+    """Read a number of seconds, more than 0."""
+    number = seconds(text)
+    if not number:
+        raise ValueError("more than 0 seconds are needed")
+    return number
+
+
+def duration(text: str) -> float:
+    """Read a length of time as Go writes it (`15s`, `1m30s`, `500ms`); return seconds."""
+    unsigned = text.strip().lstrip("+-")
+    if unsigned != "0" and not re.fullmatch(f"(?:{_DURATION.pattern})+", unsigned):
+        raise ValueError(f"'{text}' is no length of time; write it with its unit, such as 15s, 5m or 1h30m")
+    if text.strip().startswith("-"):
+        raise ValueError("a length of time cannot be negative")
+    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(unsigned))
+
+
+def yes(text: str) -> bool:
+    """Read yes or no."""
+    if text.lower() not in ("yes", "no", "true", "false", "1", "0"):
+        raise ValueError("yes or no is needed")
+    return text.lower() in ("yes", "true", "1")
+
+
+def database(text: str) -> str:
+    """Read where the jobs are kept: nothing, a PostgreSQL URL, `file:PATH`, or `memory`."""
+    known = text.startswith(("postgresql://", "postgres://")) or text in ("", MEMORY) or re.match(r"file:.", text)
+    if not known:
+        raise ValueError("a URL that begins with postgresql:// is needed, or file:PATH, or memory, or nothing")
+    return text
+
+
+def level(text: str) -> str:
+    """Read a level of the log."""
+    if text.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise ValueError("one of debug, info, warning, error is needed")
+    return text.upper()
+
+
+def path(text: str) -> Path:
+    """Read a path."""
+    return Path(text).expanduser()
+
+
+def optional_path(text: str) -> Path | None:
+    """Read a path, or nothing."""
+    return path(text) if text else None
+
+
+def folders(text: str) -> tuple[Path, ...]:
+    """Read paths with the separator of PATH between them."""
+    return tuple(path(part) for part in text.split(os.pathsep) if part)
+
+
+def web_url(text: str) -> str:
+    """Read an http or https URL, or nothing."""
+    if text and not (re.match(r"https?://", text) and urlsplit(text).hostname):
+        raise ValueError("a URL that begins with http:// or https:// is needed")
+    return text
