@@ -101,7 +101,7 @@ def catalogue_counts(folders: Sequence[Path]) -> dict[str, int]:
     from assay.scheduler.catalogue import load
 
     try:
-        entries = load(folders).entries
+        entries = load(folders, strict=True).entries
     except CatalogueInvalid as error:
         raise CommandError(error.message) from None
     return {f"{kind}s": len(found) for kind, found in entries.items()}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.config import evalhub, own_file
+from assay.config import values as read
 from assay.config.settings import DEFAULT, SETTINGS, Setting, Settings
 from assay.config.sources import Given, SettingsFile
 from assay.model.errors import SettingInvalid
@@ -62,7 +63,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, file
             secret.add(setting.name)
     if origins["data"] == DEFAULT and values["database"].startswith("file:"):
         # Logs and artifacts belong to the jobs of one database; in a folder of two, each would sweep the other's away.
-        values["data"] = Path(values["database"].removeprefix("file:") + "-files").expanduser()
+        values["data"] = read.path(values["database"].removeprefix("file:") + "-files")
         origins["data"] = "beside the database"
     return Settings(values, origins, listed.notes if listed else (), frozenset(secret))
 

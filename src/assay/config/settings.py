@@ -101,6 +101,12 @@ class Settings:
         return named or Path(self.values["data"]) / "secrets"
 
     @cached_property
+    def database_file(self) -> Path:
+        """The file of a SQLite database: the named one, else the data folder's."""
+        named = str(self.values["database"]).removeprefix("file:")
+        return Path(named).expanduser() if named else Path(self.values["data"]) / "assay.db"
+
+    @cached_property
     def engines_dir(self) -> Path:
         """Where engine environments are: not in the data folder of one server, since they are large and can be shared."""
         named: Path | None = self.values["engines"]

@@ -51,6 +51,12 @@ class BodyTooLarge(AssayError):
     code, status = "request_body_too_large", 413
 
 
+class BodyTooSlow(AssayError):
+    """The request body did not arrive within {seconds:g} seconds. Send it faster, or in smaller parts."""
+
+    code, status = "request_body_timeout", 408
+
+
 class MissingPathParameter(BadRequest):
     """The path parameter '{name}' is required."""
 

@@ -1,11 +1,13 @@
 """The catalogue: providers and collections, read from YAML files in folders.
 
-The built-in folder comes first; folders that a user names come after it and may not reuse an id. An invalid file stops the
-start with its name and what is wrong, rather than be passed over.
+The built-in folder comes first. An entry of a folder that a user names takes the place of a built-in one of its id; among
+those no id may occur twice. An invalid file stops the start with its name and what is wrong, rather than be passed over; one
+without an `id` is no entry, and only a warning, as EvalHub has it.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
@@ -16,6 +18,8 @@ import yaml
 
 from assay.model import offering, shapes
 from assay.model.errors import AssayError, CatalogueInvalid, DoesNotExist
+
+log = logging.getLogger(__name__)
 
 SYSTEM = "system"
 """Owner of the catalogue's entries."""
@@ -74,16 +78,23 @@ def built_in() -> Path:
     return Path(str(resources.files("assay").joinpath("catalogue")))
 
 
-def load(folders: Iterable[Path]) -> Catalogue:
-    """Read the built-in catalogue and those in `folders`. Raises CatalogueInvalid."""
+def load(folders: Iterable[Path], *, strict: bool = False) -> Catalogue:
+    """Read the built-in catalogue and those in `folders`. Raises CatalogueInvalid; `strict`: also where an id is missing."""
+    ours = built_in()
     entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
-    for folder in (built_in(), *folders):
+    for folder in (ours, *folders):
         if not folder.is_dir():
             raise CatalogueInvalid(path=folder, problem="the folder does not exist; check --catalog")
         for kind, found in entries.items():
             for path in sorted((folder / f"{kind}s").glob("*.yaml")):
                 entry = _entry(kind, path)
-                if entry.id in found:
+                if entry is None:
+                    if strict:
+                        raise CatalogueInvalid(path=path, problem="it must have a non-empty `id`")
+                    log.warning("the catalogue file %s has no id and is passed over", path)
+                    continue
+                before = found.get(entry.id)
+                if before and before.folder and before.folder.parent != ours:
                     raise CatalogueInvalid(
                         path=path, problem=f"the id '{entry.id}' is taken by another file; choose another"
                     )
@@ -91,8 +102,11 @@ def load(folders: Iterable[Path]) -> Catalogue:
     return Catalogue({kind: dict(sorted(found.items())) for kind, found in entries.items()})
 
 
-def _entry(kind: str, path: Path) -> Entry:
+def _entry(kind: str, path: Path) -> Entry | None:
+    """Return what a file holds, None if it has no id."""
     given = _read(path)
+    if given.get("id") in (None, ""):
+        return None
     shape, root = KINDS[kind]
     body = _normalise(shape, root, path, given)
     listed = [(benchmark.get("provider_id"), benchmark["id"]) for benchmark in body["benchmarks"]]
@@ -107,7 +121,7 @@ def _read(path: Path) -> dict[str, Any]:
         entry = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader, either way
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CatalogueInvalid(path=path, problem=" ".join(str(error).split())) from error
-    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str) or not entry["id"]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("id"), str | None):
         raise CatalogueInvalid(path=path, problem="it must be a mapping with a non-empty `id`")
     return entry
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from assay.model import collections
@@ -21,6 +22,24 @@ class Offerings:
 
     def __init__(self, catalogue: Catalogue, store: Store) -> None:
         self._catalogue, self._store = catalogue, store
+        self.generation = 0
+        """Grows with every change of the catalogue."""
+
+    def change(self, catalogue: Catalogue) -> int:
+        """Put a catalogue that was read anew in the place of the old one; return how many entries came, changed or went.
+
+        An entry that is as it was stays the same object; a changed one keeps the time of its making.
+        """
+        entries, changes = {}, 0
+        for kind, fresh in catalogue.entries.items():
+            old = self._catalogue.entries[kind]
+            entries[kind] = {entry_id: _since(old.get(entry_id), entry) for entry_id, entry in fresh.items()}
+            changes += sum(entry is not old.get(entry_id) for entry_id, entry in entries[kind].items())
+            changes += len(old.keys() - fresh.keys())
+        if changes:
+            self._catalogue = Catalogue(entries)
+            self.generation += 1
+        return changes
 
     async def entry(self, kind: str, entry_id: str, tenant: str) -> Entry:
         """Return an entry that `tenant` may see. Raises NotFound."""
@@ -60,3 +79,11 @@ class Offerings:
             benchmarks.append(benchmark)
         filled = {name: values for name, values in collections.taxonomy(known).items() if not body.get(name)}
         return {**body, "benchmarks": benchmarks, **filled}
+
+
+def _since(before: Entry | None, entry: Entry) -> Entry:
+    if before is None:
+        return entry
+    if (before.body, before.folder) == (entry.body, entry.folder):
+        return before
+    return replace(entry, created_at=before.created_at)

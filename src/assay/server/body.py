@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from assay.model.errors import BadRequest, BodyTooLarge, InvalidJson
+from assay.model.errors import BadRequest, BodyTooLarge, BodyTooSlow, InvalidJson
+from assay.server.services import services
 
 T = TypeVar("T")
 
@@ -18,19 +21,24 @@ they have sent everything."""
 
 
 async def read_bytes(request: Request, limit: int) -> bytes:
-    """Return the body. Raises BodyTooLarge beyond `limit` bytes."""
+    """Return the body. Raises BodyTooLarge beyond `limit` bytes (-1: any size), BodyTooSlow where it takes too long."""
+    limit = limit if limit >= 0 else sys.maxsize
+    patience_s: float = services(request).settings.read_timeout_seconds
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > limit * _PATIENCE:
         raise BodyTooLarge(limit=limit)
     body = bytearray()
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit * _PATIENCE:
-                break
-            if size <= limit:
-                body += chunk
+        async with asyncio.timeout(patience_s):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit * _PATIENCE:
+                    break
+                if size <= limit:
+                    body += chunk
+    except TimeoutError:
+        raise BodyTooSlow(seconds=patience_s) from None
     except ClientDisconnect:
         raise BadRequest(error="the connection was closed before the body was complete") from None
     if size > limit:

@@ -9,21 +9,26 @@ import logging
 import os
 import secrets
 import sys
-from typing import Any
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 from assay import listening
 from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
+from assay.config.masking import differing
+from assay.config.values import MEMORY
 from assay.model.errors import ExtraMissing, SettingInvalid, StoreUnusable
-from assay.scheduler import catalogue, recovery
+from assay.scheduler import recovery
+from assay.scheduler.catalogue import Catalogue
+from assay.scheduler.catalogue_watch import CatalogueWatch
 from assay.scheduler.offerings import Offerings
-from assay.server.app import App
 from assay.server.documents import Documents
+from assay.server.doors import Listeners, bound, doors
 from assay.server.embedded import EmbeddedWorker
 from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
 from assay.server.services import Services
-from assay.server.table import table
 from assay.store.base import Store
 from assay.store.sqlite import SqliteStore
 
@@ -34,17 +39,34 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
     """Serve until SIGINT or SIGTERM; print `assay ready on URL` once requests are answered.
 
     `worker`: start one worker as a child process, and again whenever it dies. Raises CannotListen, StoreUnusable,
-    CatalogueInvalid before anything is started. End the process with `os._exit` afterwards (see `assay.listening`).
+    CatalogueInvalid, SettingInvalid before anything is started. End the process with `os._exit` afterwards (see
+    `assay.listening`).
     """
+    log.info("settings: %s", differing(settings))
+    for note in settings.notes:
+        log.warning("%s", note)
     refuse_strangers(settings)
-    entries = catalogue.load(settings.catalog)
-    listener = listening.bind(settings.host, settings.port)
-    with listener:
-        asyncio.run(_serve(settings, entries, listener, worker))
+    watch = CatalogueWatch(settings.catalog)
+    entries = watch.read()
+    with bound(settings) as listeners, _data_folder(settings) as kept:
+        asyncio.run(_serve(kept, entries, watch, listeners, worker))
 
 
-async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any, worker: bool) -> None:
-    url = listening.url_of(listener)
+@contextlib.contextmanager
+def _data_folder(settings: Settings) -> Iterator[Settings]:
+    """Give the settings of a database in memory a data folder that goes with it.
+
+    Not the ordinary one: logs and artifacts belong to the jobs of one database, and what no job names is swept away.
+    """
+    if settings.database != MEMORY:
+        yield settings
+        return
+    log.warning("jobs are kept in memory (%s): they are lost when the server stops", settings.origins["database"])
+    with tempfile.TemporaryDirectory(prefix="assay-", ignore_cleanup_errors=True) as folder:
+        yield settings.changed(data=Path(folder), secrets=settings.secrets_dir)
+
+
+async def _serve(settings: Settings, entries: Catalogue, watch: CatalogueWatch, listeners: Listeners, worker: bool) -> None:
     prepare(settings)
     store = await open_store(settings)
     at = Services(
@@ -62,8 +84,9 @@ async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any
     tasks = [
         asyncio.create_task(recovery.watch(store, settings.lease_seconds)),
         asyncio.create_task(recovery.sweep(store, at.blobs)),
+        asyncio.create_task(watch.follow(at.offerings)),
     ]
-    embedded = EmbeddedWorker(settings, url, at.worker_key) if worker else None
+    embedded = EmbeddedWorker(settings, listeners.worker_url, at.worker_key) if worker else None
     if embedded:
         keeping = asyncio.create_task(embedded.keep())
         tasks.append(keeping)
@@ -74,8 +97,10 @@ async def _serve(settings: Settings, entries: catalogue.Catalogue, listener: Any
             await embedded.stop()
         store.signals.close()
 
-    serving = asyncio.create_task(listening.serve(App(table(), at), listener, stopping))
-    sys.stdout.write(f"assay ready on {url}\n")
+    if listeners.metrics_url:
+        log.info("metrics are on %s", listeners.metrics_url)
+    serving = asyncio.create_task(listening.serve_all(doors(listeners, at), stopping))
+    sys.stdout.write(f"assay ready on {listeners.url}\n")
     sys.stdout.flush()
     try:
         await serving
@@ -108,8 +133,11 @@ def refuse_strangers(settings: Settings) -> None:
 
 async def open_store(settings: Settings) -> Store:
     """Return the store that the settings ask for. Raises StoreUnusable, ExtraMissing."""
-    if not settings.database:
-        return SqliteStore(settings.data / "assay.db")
+    database: str = settings.database
+    if database == MEMORY:
+        return SqliteStore.temporary()
+    if not database or database.startswith("file:"):
+        return SqliteStore(settings.database_file)
     try:
         from assay.store.postgres import PostgresStore
     except ImportError as error:

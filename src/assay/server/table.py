@@ -6,6 +6,7 @@ from assay.model import offering, submission
 from assay.model.errors import (
     BadQueryValue,
     BodyTooLarge,
+    BodyTooSlow,
     CredentialInBody,
     DoesNotExist,
     EngineMissing,
@@ -36,8 +37,8 @@ from assay.server.workers import leases, runs
 
 _JSON = "application/json"
 _TEXT = "text/plain"
-_BODY = (InvalidJson, ValidationFailed, BodyTooLarge, StoreUnavailable)
-_WORK = (Unauthorised, InvalidJson, BodyTooLarge, StoreUnavailable)
+_BODY = (InvalidJson, ValidationFailed, BodyTooLarge, BodyTooSlow, StoreUnavailable)
+_WORK = (Unauthorised, InvalidJson, BodyTooLarge, BodyTooSlow, StoreUnavailable)
 _PAGE = (
     Query("limit", "integer", "items on a page; 0 for all"),
     Query("offset", "integer", "items to pass over"),

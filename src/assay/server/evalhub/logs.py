@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 
+from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from assay.config import Settings
 from assay.model.errors import BadQueryValue, NotFound
 from assay.model.records import Run
 from assay.model.states import TERMINAL_STATUSES
@@ -40,7 +42,7 @@ async def of_job(request: Request) -> Response:
             yield (b"\n" if i else b"") + title.encode()
             yield from options.read(at, job_id, run.index)
 
-    return StreamingResponse(sections(), media_type=_PLAIN)
+    return _answer(at, iterate_in_threadpool(sections()))
 
 
 async def of_benchmark(request: Request) -> Response:
@@ -54,9 +56,9 @@ async def of_benchmark(request: Request) -> Response:
     if index >= len(runs):
         raise NotFound(kind="benchmark", id=given)
     if options.follow:
-        return StreamingResponse(_follow(at, job_id, index, options), media_type=_PLAIN)
+        return _answer(at, _follow(at, job_id, index, options))
     await _settled(request, job_id, index)
-    return StreamingResponse(options.read(at, job_id, index), media_type=_PLAIN)
+    return _answer(at, iterate_in_threadpool(options.read(at, job_id, index)))
 
 
 class _Options:
@@ -80,6 +82,31 @@ class _Options:
     def read(self, at: Services, job_id: str, index: int) -> Iterator[bytes]:
         """Yield the log of one run as asked for."""
         return at.logs.read(job_id, index, tail=self.tail, timestamps=self.timestamps, since_ms=self.since_ms)
+
+
+def _answer(at: Services, pieces: AsyncIterator[bytes]) -> Response:
+    return StreamingResponse(within_limits(at.settings, pieces), media_type=_PLAIN)
+
+
+async def within_limits(settings: Settings, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the pieces of a log up to the settings' size and time; a last line says that the size has cut it."""
+    left: int = settings.max_log_response_bytes
+    unlimited = left < 0
+    loop = asyncio.get_running_loop()
+    longest: float = settings.log_stream_timeout_seconds
+    deadline = loop.time() + longest if longest else None
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                piece = await anext(pieces)
+        except (StopAsyncIteration, TimeoutError):
+            return
+        if not unlimited and len(piece) > left:
+            yield piece[:left]
+            yield f"\n[cut after {settings.max_log_response_bytes} bytes; ask for the last lines with tail_lines]\n".encode()
+            return
+        left -= len(piece)
+        yield piece
 
 
 async def _follow(at: Services, job_id: str, index: int, options: _Options) -> AsyncIterator[bytes]:

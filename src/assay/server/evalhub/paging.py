@@ -18,6 +18,8 @@ async def kept_page(request: Request, make: Callable[[Parameters], Awaitable[byt
     key = "\0".join((caller(request).tenant, request.scope["path"], request.scope["query_string"].decode("latin-1")))
     # Read first: what is written while the page is made must make it stale.
     generation = at.store.generation
+    if generation is not None:
+        generation += at.offerings.generation
     page = None if generation is None else at.pages.get(key, generation)
     if page is None:
         page = await make(Parameters(request))
