@@ -146,7 +146,7 @@ async def open_store(settings: Settings) -> Store:
 
 
 def prepare(settings: Settings) -> None:
-    """Make the data folder, readable by its owner alone. Raises StoreUnusable."""
+    """Make the data folder, and a database file outside of it, readable by their owner alone. Raises StoreUnusable."""
     try:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("logs", "blobs", "runs"):
@@ -154,3 +154,15 @@ def prepare(settings: Settings) -> None:
     except OSError as error:
         remedy = "Give this user write access to it, or choose another folder with --data."
         raise StoreUnusable(path=settings.data, error=error.strerror or "no folder", remedy=remedy) from error
+    if settings.database.startswith("file:"):
+        _make_private(settings.database_file)
+
+
+def _make_private(database: Path) -> None:
+    """Make a database file that is not there yet; in a folder of others only its owner may read it. Raises StoreUnusable."""
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        remedy = "Give this user write access to it, or name another file with --database."
+        raise StoreUnusable(path=database, error=error.strerror or "it cannot be opened", remedy=remedy) from error
