@@ -18,7 +18,8 @@ _SETTINGS = (
 def connect(path: Path, *, read_only: bool = False, durable: bool = True) -> sqlite3.Connection:
     """Open the database; rows come back by column name. `durable`: fsync at every commit.
 
-    Raises StoreUnusable when the file cannot be opened, is not a database or is damaged.
+    Raises StoreUnusable when the file cannot be opened, is not a database, is damaged, or is another program's: before
+    anything in it is changed.
     """
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
     try:
@@ -32,6 +33,7 @@ def connect(path: Path, *, read_only: bool = False, durable: bool = True) -> sql
         if read_only:
             connection.execute("PRAGMA query_only = ON")
         else:
+            _must_be_ours(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
             connection.execute("PRAGMA journal_size_limit = 67108864")
@@ -43,7 +45,17 @@ def connect(path: Path, *, read_only: bool = False, durable: bool = True) -> sql
     except sqlite3.Error as error:
         connection.close()
         raise explain(error, path) from error
+    except StoreUnusable:
+        connection.close()
+        raise
     return connection
+
+
+def _must_be_ours(connection: sqlite3.Connection, path: Path) -> None:
+    tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if tables and "schema_migrations" not in tables:
+        remedy = "It is left as it is; name another file as the database."
+        raise StoreUnusable(path=path, error="another program has made it", remedy=remedy)
 
 
 def explain(error: sqlite3.Error, path: Path) -> AssayError:

@@ -6,7 +6,6 @@ import sqlite3
 import time
 from pathlib import Path
 
-from assay.model.errors import StoreUnusable
 from assay.store.migrations import outstanding
 
 _LEDGER = """CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -14,14 +13,7 @@ _LEDGER = """CREATE TABLE IF NOT EXISTS schema_migrations (
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> list[str]:
-    """Apply what is outstanding, each in a transaction of its own; return the names.
-
-    Raises StoreUnusable, also for a database that another program has made.
-    """
-    tables = {row["name"] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if tables and "schema_migrations" not in tables:
-        remedy = "It is left as it is; name another file as the database."
-        raise StoreUnusable(path=path, error="another program has made it", remedy=remedy)
+    """Apply what is outstanding, each in a transaction of its own; return the names. Raises StoreUnusable."""
     connection.execute(_LEDGER)
     applied = {row["number"]: row["checksum"] for row in connection.execute("SELECT * FROM schema_migrations")}
     done = []
