@@ -67,8 +67,7 @@ def _found() -> Path:
 def _stand_in(file: Path) -> None:
     """Answer GET /health where EvalHub's sidecar would, until SIGINT or SIGTERM."""
     try:
-        url = urlsplit(json.loads(file.read_text(encoding="utf-8"))["base_url"])
-        port = url.port
+        port = urlsplit(str(json.loads(file.read_text(encoding="utf-8"))["base_url"])).port
     except (ValueError, KeyError, TypeError) as error:
         raise CommandError(
             f"{file} must be a JSON object with a base_url such as http://localhost:8082 ({error!r})."
