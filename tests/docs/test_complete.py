@@ -10,6 +10,7 @@ import click
 import pytest
 
 from assay.config import SETTINGS, Setting
+from assay.config.evalhub_keys import KEYS, Key
 from assay.engines.lm_eval.planner import LmEvalParameters
 from assay.model.errors import AssayError
 from assay.practice.options import Options
@@ -39,8 +40,24 @@ def _all_of(text: str, route: Route) -> str:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_setting_is_documented(setting: Setting) -> None:
-    assert f"| `{setting.name}` | `{setting.environment}` |" in page("operating.md")
+def test_every_setting_is_documented_with_its_variable_option_and_default(setting: Setting) -> None:
+    rows = [
+        line
+        for line in page("configuration.md").splitlines()
+        if line.startswith(f"| `{setting.name}` | `{setting.environment}` |")
+    ]
+    assert len(rows) == 1
+    flag, default = (cell.strip() for cell in rows[0].split("|")[3:5])
+    options = {option for parameter in commands()["serve"].params for option in parameter.opts}
+    assert flag == (f"`{setting.flag}`" if setting.flag in options else "")
+    described = {"slots", "secrets", "engines"}
+    assert setting.name in described or default.strip("`") == setting.default
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
+def test_every_key_of_evalhub_is_documented_with_its_setting(key: Key) -> None:
+    becomes = f"`{key.setting}`" if key.setting else "no effect" if key.without_effect else ""
+    assert f"| `{key.name}` | {becomes} | {key.without_effect}" in page("configuration.md")
 
 
 def test_every_environment_variable_is_documented() -> None:
@@ -48,7 +65,7 @@ def test_every_environment_variable_is_documented() -> None:
     found: set[str] = set()
     for path in _SOURCE.rglob("*.py"):
         found |= set(re.findall(r"(?<![_A-Z])ASSAY_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8")))
-    told = set(re.findall(r"`(ASSAY_[A-Z_]*[A-Z])(?:_<NAME>)?`", page("operating.md")))
+    told = set(re.findall(r"`(ASSAY_[A-Z_]*[A-Z])(?:_<NAME>)?`", page("configuration.md")))
     assert found - between_programs - told == set()
 
 

@@ -75,10 +75,10 @@ def test_it_is_installed_as_a_program() -> None:
     assert point.value == "assay.cli.evalhub_server:main"
 
 
-@pytest.mark.parametrize("dash", ["-", "--"])
-def test_the_server_starts_from_a_configuration_directory_and_runs_jobs(tmp_path: Path, dash: str) -> None:
+@pytest.mark.parametrize("arguments", ["-local -configdir {}", "--local=true --configdir={}"])
+def test_the_server_starts_from_a_configuration_directory_and_runs_jobs(tmp_path: Path, arguments: str) -> None:
     folder = configured(tmp_path / "etc")
-    with started(tmp_path, f"{dash}local", f"{dash}configdir", str(folder), ASSAY_GRACE_SECONDS="0") as process:
+    with started(tmp_path, *arguments.format(folder).split(), ASSAY_GRACE_SECONDS="0") as process:
         api = ready(process)
         assert api.get("/api/v1/health").json["status"] == "healthy"
         job = api.submit("b0", provider="shell")

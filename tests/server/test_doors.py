@@ -143,8 +143,8 @@ def test_a_body_may_have_any_size_where_there_is_no_limit(tmp_path: Path) -> Non
 
 def test_a_log_answer_is_cut_at_its_limit_and_says_so(tmp_path: Path) -> None:
     written = catalogue.write(tmp_path / "catalogue", catalogue.provider("manual", "true"))
-    settings = {"ASSAY_MAX_LOG_RESPONSE_BYTES": "10", "ASSAY_WORKER_KEY": KEY}
-    with serving(tmp_path, "--catalog", str(written), **settings) as served:
+    flags = ("--catalog", str(written))
+    with serving(tmp_path, *flags, ASSAY_MAX_LOG_RESPONSE_BYTES="10", ASSAY_WORKER_KEY=KEY) as served:
         held = Worker(served.api).take(served.api)
         assert held.append(0, framed("one line", "another")).status == 200
         text = served.api.get(f"{JOBS}/{held.job_id}/benchmarks/0/logs").text

@@ -28,7 +28,13 @@ _FOLDERS = ("config", "../../config", "../../../config")
 
 @click.command(context_settings={"help_option_names": ["-h", "-help", "--help"]})
 @click.option(
-    "-local", "--local", is_flag=True, help="Run evaluations as processes of this machine, as this server always does."
+    "-local",
+    "--local",
+    type=click.BOOL,
+    is_flag=False,
+    flag_value="true",
+    metavar="",
+    help="Run evaluations as processes of this machine, as this server always does.",
 )
 @click.option(
     "-configdir",
@@ -42,7 +48,7 @@ _FOLDERS = ("config", "../../config", "../../../config")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Stand in for EvalHub's sidecar instead: answer GET /health at the base_url of this JSON file.",
 )
-def evalhub_server(local: bool, configdir: Path | None, sidecarconfig: Path | None) -> None:
+def evalhub_server(local: bool | None, configdir: Path | None, sidecarconfig: Path | None) -> None:
     """Start Assay from a configuration directory of EvalHub's. Arguments may have one dash or two.
 
     \b
