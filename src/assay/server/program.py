@@ -77,7 +77,7 @@ async def _serve(settings: Settings, entries: Catalogue, watch: CatalogueWatch, 
         pages=Documents(8 << 20),
         logs=LogFiles(settings.data / "logs", settings.max_log_bytes),
         blobs=BlobStore(settings.data / "blobs"),
-        metrics=Metrics(url),
+        metrics=Metrics(listeners.url),
         worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
     )
     store.changes.listen(at.metrics.transitions.told)
