@@ -20,7 +20,9 @@ from assay.cli.follow import follow_to_end
 from assay.cli.settings import Settings, json_option, pass_settings
 from assay.client.evaluations import Evaluations, identity
 from assay.client.http import Http
-from assay.config import data_dir, engines_dir
+from assay.config import SETTINGS, data_dir, engines_dir
+from assay.config.evalhub import DIRECTORY
+from assay.config.loading import CONFIG
 
 ENGINE = "lm_eval"
 BENCHMARKS = ("arithmetic", "cloze")
@@ -104,6 +106,8 @@ def _start_model(stack: ExitStack, folder: Path) -> str:
 
 
 def _start_server(stack: ExitStack, folder: Path, engines: Path) -> Child:
+    # Settings of a real server, its database above all, must not reach this one; empty variables do not count.
+    unset = dict.fromkeys((CONFIG, DIRECTORY, *(setting.environment for setting in SETTINGS)), "")
     return stack.enter_context(
         Child(
             "server",
@@ -111,7 +115,7 @@ def _start_server(stack: ExitStack, folder: Path, engines: Path) -> Child:
             ("serve", "--host", "127.0.0.1", "--port", "0", "--data", str(folder)),
             ready=r"assay ready on (http\S+)",
             log=folder / "server.log",
-            environment={"ASSAY_ENGINES_DIR": str(engines)},
+            environment=unset | {"ASSAY_ENGINES_DIR": str(engines)},
         )
     )
 

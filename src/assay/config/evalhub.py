@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from assay.config.evalhub_keys import DIRECT_VARIABLES, KEYS, WHOLE_SECTIONS
 from assay.config.sources import Given, SettingsFile, nearest, read_secret
 from assay.config.values import yes
@@ -53,6 +51,8 @@ def read(path: Path, environ: Mapping[str, str]) -> SettingsFile:
 
 
 def _document(path: Path) -> dict[str, Any]:
+    import yaml  # here, since most commands read no such file and should start at once
+
     try:
         listed = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -78,7 +78,11 @@ def _leaves(listed: Mapping[str, Any], path: Path) -> Iterator[tuple[str, Given]
                 problem = "it must be a mapping of keys and values"
                 raise SettingInvalid(name=section, origin=f"file {path}", problem=problem)
             held = {"": held}
-        for name, value in _flat(held):
+        try:
+            leaves = list(_flat(held))
+        except RecursionError:
+            raise SettingInvalid(name=section, origin=f"file {path}", problem="it must not contain itself") from None
+        for name, value in leaves:
             key = f"{section}.{name}".rstrip(".")
             if value is not None:
                 yield key, Given(value, f"file {path}: {key}")
