@@ -172,9 +172,17 @@ def test_a_few_variables_count_without_being_listed(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_is_a_note_that_names_the_nearest(tmp_path: Path) -> None:
-    file = evalhub(tmp_path, service={"prot": 1}, zebra={"stripes": 3}, otel={"enabled": False, "sampling_ratio": 1})
+    file = evalhub(
+        tmp_path,
+        service={"prot": 1, "disable_auth": False},
+        servise={"port": 1},
+        zebra={"stripes": 3},
+        otel={"enabled": False, "sampling_ratio": 1},
+    )
     assert loaded(file).notes == (
         f"service.prot (file {file}) is not known and has no effect; did you mean service.port?",
+        f"service.disable_auth (file {file}) is not known and has no effect.",
+        f"servise.port (file {file}) is not known and has no effect; did you mean service.port?",
         f"zebra.stripes (file {file}) is not known and has no effect.",
     )
 

@@ -51,6 +51,10 @@ def read_secret(folder: Path, listed: str) -> Given | None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a question that names what `name` may have meant, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    """Return a question that names what `name` may have meant, or nothing. Within one section its keys are compared alone."""
+    section, dot, key = name.rpartition(".")
+    names = list(known)
+    beside = [other.removeprefix(section + dot) for other in names if dot and other.startswith(section + dot)]
+    close = [section + dot + other for other in difflib.get_close_matches(key, beside, n=1, cutoff=0.7)]
+    close = close or ([] if beside else difflib.get_close_matches(name, names, n=1, cutoff=0.7))
     return f"; did you mean {close[0]}?" if close else ""
