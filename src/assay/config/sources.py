@@ -51,7 +51,7 @@ def read_secret(folder: Path, listed: str) -> Given | None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a question that names what `name` may have meant, or nothing. Within one section its keys are compared alone."""
+    """Return a question that names what `name` may have meant, or nothing. A key is compared with those of its section."""
     section, dot, key = name.rpartition(".")
     names = list(known)
     beside = [other.removeprefix(section + dot) for other in names if dot and other.startswith(section + dot)]
