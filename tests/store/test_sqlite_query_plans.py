@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import sqlite3
@@ -79,12 +80,16 @@ def filters() -> Iterator[JobFilter]:
 
 
 def asked(where: JobFilter, limit: int) -> list[Statement]:
-    """The statements of a page."""
+    """The statements of a page, the page itself first."""
     steps = PageVersions(where, limit, 0).steps()
-    page, count = next(steps), steps.send([])
-    assert isinstance(page, Statement)
-    assert isinstance(count, Statement)
-    return [page, count]
+    found: list[Statement] = []
+    with contextlib.suppress(StopIteration):
+        step = next(steps)
+        while True:
+            assert isinstance(step, Statement)
+            found.append(step)
+            step = steps.send([] if step.name == "page" else [{"n": 0}])
+    return sorted(found, key=lambda step: step.name != "page")
 
 
 def test_a_whole_read_would_be_found(database: sqlite3.Connection) -> None:

@@ -2,7 +2,7 @@
 
 Of the filters in a request the most selective leads: it has an index in the order of the page, and one branch for each of
 its values. The others only restrict. So a page costs what it shows, however many jobs there are. How many jobs there are in
-each state is kept by the database; other totals are counted.
+each state is kept by the database; other totals are counted, those of a negated filter by counting what it leaves out.
 """
 
 from __future__ import annotations
@@ -59,29 +59,62 @@ class JobFilter:
 
 _ALL = 1 << 62
 
+_MOST_VALUES = 20
+"""Most values that a filter compares one by one: more are a list of their own, which costs more for each job."""
+
 _BY_SELECTIVITY = ("name", "tag", "experiment", "collection", "model", "owner", "state")
 
 
 @dataclass(frozen=True)
 class PageVersions:
-    """The (id, version) of each job on a page, newest first, and the number of jobs in all. `limit` 0: no limit."""
+    """The (id, version) of each job on a page, newest first, and the number of jobs in all. `limit` 0: no limit.
+
+    `total`: the number of jobs, where it is known or of no interest; else they are counted.
+    """
 
     where: JobFilter
     limit: int
     offset: int
+    total: int | None = None
 
     def steps(self) -> Steps[tuple[list[tuple[str, int]], int]]:
-        where = self.where.positive()
+        where = yield from _rarest_first(self.where.positive())
         query = _compose(where)
         window = self.limit + self.offset if self.limit else _ALL
         page = {**query.parameters, "window": window, "limit": self.limit or _ALL, "offset": self.offset}
         rows = yield Statement("page", page, query.page)
-        if where.states is not None:
-            states = msgspec.json.encode(where.states).decode()
-            (count,) = yield run("count_jobs_in", tenant=where.tenant, states=states)
-        else:
-            (count,) = yield Statement("count", query.parameters, query.count)
-        return [(row["id"], row["version"]) for row in rows], count["n"]
+        total = (yield from _count(where)) if self.total is None else self.total
+        return [(row["id"], row["version"]) for row in rows], total
+
+
+def _rarest_first(where: JobFilter) -> Steps[JobFilter]:
+    """Return the same filter with the rarest of the tags that all must be there in front: it leads."""
+    match = where.matches.get("tag")
+    if match is None or len(match.all_of) < 2:
+        return where
+    sizes = {}
+    for tag in match.all_of:
+        (row,) = yield run("size_of_tag", tenant=where.tenant, tag=tag)
+        sizes[tag] = row["n"]
+    tags = tuple(sorted(sizes, key=lambda tag: sizes[tag]))
+    return replace(where, matches={**where.matches, "tag": replace(match, all_of=tags)})
+
+
+def _count(where: JobFilter) -> Steps[int]:
+    """Return how many jobs a filter finds."""
+    if where.states is not None:
+        states = msgspec.json.encode(where.states).decode()
+        (row,) = yield run("count_jobs_in", tenant=where.tenant, states=states)
+        return row["n"]  # type: ignore[no-any-return]
+    for column, match in where.matches.items():
+        if match.none_of and not (match.any_of or match.all_of):
+            others = {name: other for name, other in where.matches.items() if name != column}
+            left_out = {**others, column: Match(any_of=match.none_of)}
+            all_of_them = yield from _count(replace(where, matches=others))
+            return all_of_them - (yield from _count(replace(where, matches=left_out)))
+    query = _compose(where)
+    (row,) = yield Statement("count", query.parameters, query.count)
+    return row["n"]  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -114,8 +147,14 @@ def _compose(where: JobFilter) -> _Composed:
 
     def restrict(column: str, values: tuple[str, ...], negated: bool = False) -> None:
         name = f"values_{len(parameters)}"
-        parameters[name] = msgspec.json.encode(values).decode()
-        condition = sql[f"only_{column}"].replace(":values", f":{name}")
+        if len(values) > _MOST_VALUES:
+            parameters[name] = msgspec.json.encode(values).decode()
+            listed = f"SELECT value FROM json_each(:{name})"
+        else:
+            each = {f"{name}_{i}": value for i, value in enumerate(values)}
+            parameters.update(each)
+            listed = ", ".join(f":{one}" for one in each)
+        condition = sql[f"only_{column}"].replace(":values", listed)
         conditions.append(f"NOT ({condition})" if negated else f"({condition})")
 
     leading, leads = _leading(where)
@@ -135,8 +174,9 @@ def _compose(where: JobFilter) -> _Composed:
             parameters[bound] = value
             conditions.append(sql[f"only_{bound}"])
 
-    branch = sql["branch_tag_only" if leading == "tag" and not conditions else f"branch_{leading}"]
-    restricted = " AND ".join([branch, *conditions])
+    tags_suffice = leading == "tag" and where.matches.keys() == {"tag"}
+    branch = sql["branch_tag_only" if tags_suffice else f"branch_{leading}"]
+    restricted = " AND ".join([branch, *conditions]).replace("{id}", "t.job_id" if tags_suffice else "j.id")
     branches = []
     for i, value in enumerate(leads or [""]):
         parameters[f"lead_{i}"] = value

@@ -50,7 +50,7 @@ async def _pages(at: Services, where: JobFilter) -> AsyncIterator[str]:
     before = where.before
     while True:
         page = JobFilter(where.tenant, where.matches, where.since, before)
-        versions, _ = await at.store.scan(PageVersions(page, _PAGE, 0))
+        versions, _ = await at.store.scan(PageVersions(page, _PAGE, 0, total=0))
         if not versions:
             return
         ids = tuple(job_id for job_id, _ in versions)

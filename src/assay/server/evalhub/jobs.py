@@ -24,7 +24,7 @@ from assay.server.respond import is_current, json_bytes, no_content
 from assay.server.services import Services, caller, services
 from assay.store.base import job_topic
 from assay.store.jobs import CancelJob, DeleteJob
-from assay.store.pages import JobsWithRuns, PageVersions
+from assay.store.pages import JobFilter, JobsWithRuns, PageVersions
 from assay.store.queries import JobVersion, JobWithRuns
 
 LIST_PARAMETERS = ("limit", "offset", *FILTERS)
@@ -85,7 +85,7 @@ async def page(request: Request) -> Response:
         limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
         where = job_filter(parameters, tenant)
         parameters.only_known(LIST_PARAMETERS)
-        versions, total = await at.store.scan(PageVersions(where, limit, offset))
+        versions, total = await _versions(at, where, limit, offset)
         documents = {job_id: at.documents.get(job_id, version) for job_id, version in versions}
         missing = tuple(job_id for job_id, document in documents.items() if document is None)
         if missing:
@@ -108,6 +108,16 @@ async def delete(request: Request) -> Response:
     else:
         await at.store.apply(CancelJob(job_id, tenant, now()))
     return no_content()
+
+
+async def _versions(at: Services, where: JobFilter, limit: int, offset: int) -> tuple[list[tuple[str, int]], int]:
+    """Return what is on a page, and the total: counted once for all pages of a filter while nothing is written."""
+    key, generation = f"total\0{where!r}", at.store.generation
+    kept = None if generation is None else at.pages.get(key, generation)
+    versions, total = await at.store.scan(PageVersions(where, limit, offset, None if kept is None else int(kept)))
+    if kept is None and generation is not None:
+        at.pages.put(key, generation, b"%d" % total)
+    return versions, total
 
 
 async def _version(at: Services, tenant: str, job_id: str) -> int | None:

@@ -34,28 +34,31 @@ SELECT t.job_id AS id FROM job_tags t CROSS JOIN jobs j ON j.id = t.job_id WHERE
 SELECT t.job_id AS id FROM job_tags t WHERE t.tenant = :tenant AND t.tag = :lead
 
 -- name: only_state
-j.state IN (SELECT value FROM json_each(:values))
+j.state IN (:values)
 
 -- name: only_name
-j.name IN (SELECT value FROM json_each(:values))
+j.name IN (:values)
 
 -- name: only_owner
-j.owner IN (SELECT value FROM json_each(:values))
+j.owner IN (:values)
 
 -- name: only_experiment
-j.experiment_id IN (SELECT value FROM json_each(:values))
+j.experiment_id IN (:values)
 
 -- name: only_model
-j.model IN (SELECT value FROM json_each(:values))
+j.model IN (:values)
 
 -- name: only_collection
-j.collection IN (SELECT value FROM json_each(:values))
+j.collection IN (:values)
 
 -- name: only_since
-j.id >= :since
+{id} >= :since
 
 -- name: only_before
-j.id < :before
+{id} < :before
 
 -- name: only_tag
-EXISTS (SELECT 1 FROM job_tags o WHERE o.tenant = j.tenant AND o.job_id = j.id AND o.tag IN (SELECT value FROM json_each(:values)))
+EXISTS (SELECT 1 FROM job_tags o WHERE o.tenant = :tenant AND o.job_id = {id} AND o.tag IN (:values))
+
+-- name: size_of_tag
+SELECT count(*) AS n FROM (SELECT 1 FROM job_tags WHERE tenant = :tenant AND tag = :tag LIMIT 20000) b
