@@ -4,12 +4,12 @@
 PYTHON ?= python3
 export UV_LINK_MODE ?= copy
 
-.PHONY: demo test check lint types layers bench clean
+.PHONY: demo test check lint types layers bench postgresql clean
 
 demo: .venv/ready
 	.venv/bin/assay demo
 
-test: .venv/ready
+test: .venv/ready postgresql
 	.venv/bin/assay engines install lm_eval
 	.venv/bin/python -m pytest -n 2 --dist loadgroup
 
@@ -26,9 +26,18 @@ layers: .venv/ready
 	.venv/bin/lint-imports
 
 # Figures, not tests: see docs/performance.md.
-bench: .venv/ready
+bench: .venv/ready postgresql
 	.venv/bin/python benchmarks/job_latency.py
 	.venv/bin/python benchmarks/api.py
+
+# The tests start private PostgreSQL servers of their own; this only sees that the programs are there.
+postgresql:
+	@command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql; \
+	  else \
+	    echo "The tests need PostgreSQL 13 or later. Install it (Debian: sudo apt-get install postgresql) and try again." >&2; exit 1; \
+	  fi; }
 
 .venv/ready: pyproject.toml uv.lock
 	@command -v uv >/dev/null 2>&1 || $(PYTHON) -m pip install --quiet uv || $(PYTHON) -m pip install --quiet --break-system-packages uv

@@ -5,21 +5,19 @@ A test that takes `store` (or `life`) says what every store does; it runs once f
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import asyncpg
 import pytest
 
 from assay.store.base import Store
 from assay.store.postgres import PostgresStore
 from assay.store.sqlite import SqliteStore
+from tests.postgres import Cluster
 
 from .life import Life
 
-DATABASE = os.environ.get("ASSAY_TEST_DATABASE", "")
-"""URL of an empty PostgreSQL database that the tests may do with as they like."""
-DIALECTS = ["sqlite", *(["postgres"] if DATABASE else [])]
+DIALECTS = ("sqlite", "postgres")
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +25,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def open_store(dialect: str) -> Store:
-    """Return an empty store of a dialect."""
+@asynccontextmanager
+async def empty_store(dialect: str, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """Open an empty store of a dialect; after the block nothing of it is left."""
     if dialect == "sqlite":
-        return SqliteStore.temporary()
-    connection = await asyncpg.connect(DATABASE)
-    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    await connection.close()
-    return await PostgresStore.open(DATABASE)
+        in_memory = SqliteStore.temporary()
+        yield in_memory
+        await in_memory.close()
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    with cluster.database() as url:
+        opened = await PostgresStore.open(url)
+        yield opened
+        await opened.close()
 
 
 @pytest.fixture(params=DIALECTS)
@@ -43,10 +46,9 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def store(dialect: str) -> AsyncIterator[Store]:
-    opened = await open_store(dialect)
-    yield opened
-    await opened.close()
+async def store(dialect: str, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    async with empty_store(dialect, request) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from assay.store.queries import AttemptsOfRun, JobWithRuns
 from assay.store.rows import report_of
 from assay.store.runs import EndRun, ReportRun, StartRun
 
-from .conftest import DIALECTS, open_store
+from .conftest import empty_store
 from .life import DELAY, GRACE, LEASE, SECOND, Life, new_job
 from .reference import Reference
 
@@ -52,6 +52,7 @@ class LifeMachine(RuleBasedStateMachine):
     """Does everything twice and compares."""
 
     dialect: ClassVar[str]
+    request: ClassVar[pytest.FixtureRequest]
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +60,8 @@ class LifeMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.life = Life(self.wait(open_store(self.dialect)))
+        self.opening = empty_store(self.dialect, self.request)
+        self.life = Life(self.wait(self.opening.__aenter__()))
         self.reference = Reference(LEASE, GRACE, DELAY, LINGER)
         self.jobs: list[NewJob] = []
         self.leases: list[tuple[str, int]] = []
@@ -72,7 +74,7 @@ class LifeMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "life"):
-            self.wait(self.life.store.close())
+            self.wait(self.opening.__aexit__(None, None, None))
         self.loop.close()
 
     def wait(self, what: Awaitable[Any]) -> Any:
@@ -289,7 +291,6 @@ class LifeMachine(RuleBasedStateMachine):
         self.wait(self.life.check_counters())
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-def test_a_store_lives_as_the_reference_does(dialect: str) -> None:
-    machine = type(f"LifeOn{dialect.title()}", (LifeMachine,), {"dialect": dialect})
+def test_a_store_lives_as_the_reference_does(dialect: str, request: pytest.FixtureRequest) -> None:
+    machine = type(f"LifeOn{dialect.title()}", (LifeMachine,), {"dialect": dialect, "request": request})
     run_state_machine_as_test(machine, settings=EXTENT)

@@ -19,7 +19,7 @@ from assay.store.base import Statement, Steps
 from assay.store.pages import JobFilter, JobsWithRuns, Match, PageVersions
 from assay.store.queries import JobCounts
 
-from .conftest import DIALECTS, open_store
+from .conftest import DIALECTS, empty_store
 from .life import Life
 
 NAMES = ["a", "b", "a,b", "", "ü|€", "a%_'\""]
@@ -97,8 +97,13 @@ async def drive(life: Life, job: NewJob, state: JobState) -> None:
 
 @pytest.fixture(scope="module", params=DIALECTS)
 async def shelf(request: pytest.FixtureRequest) -> AsyncIterator[Shelf]:
-    store = await open_store(request.param)
-    life, chance, known = Life(store), random.Random(7), []
+    async with empty_store(request.param, request) as store:
+        yield await filled(Life(store))
+
+
+async def filled(life: Life) -> Shelf:
+    """Put ninety jobs into a store."""
+    chance, known = random.Random(7), []
     for number in range(90):
         columns = {
             "name": chance.choice(NAMES),
@@ -113,10 +118,9 @@ async def shelf(request: pytest.FixtureRequest) -> AsyncIterator[Shelf]:
         job = await life.submit(2, tenant=tenant, tags=[*tags, *tags[:1]], **given)
         state = chance.choice(list(JobState))
         await drive(life, job, state)
-        await store.apply(SetExperiment(job.id, columns["experiment"]))
+        await life.store.apply(SetExperiment(job.id, columns["experiment"]))
         known.append(Known(job.id, tenant, {**columns, "state": state.value}, frozenset(tags)))
-    yield Shelf(life, known[::-1])
-    await store.close()
+    return Shelf(life, known[::-1])
 
 
 def some(values: list[str]) -> st.SearchStrategy[tuple[str, ...]]:
