@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from assay.config.settings import DEFAULT, SETTINGS, Setting, Settings
 
@@ -34,6 +35,13 @@ def differing(settings: Settings) -> str:
 def without_password(url: str) -> str:
     """Return a URL with its password, and those in its query, masked."""
     return _IN_QUERY.sub(rf"\1{MASK}", _USER_INFO.sub(rf"\1:{MASK}@", url, count=1))
+
+
+def passwords(url: str) -> set[str]:
+    """Return the passwords in a URL, as they stand there and decoded."""
+    parts = urlsplit(url)
+    listed = {value for name, value in parse_qsl(parts.query) if "password" in name.lower()}
+    return {text for password in listed | {parts.password or ""} for text in (password, unquote(password)) if text}
 
 
 def _text(value: Any) -> str:

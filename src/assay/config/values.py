@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 MEMORY = "memory"
 """The value of `database` for a database that goes when the server stops."""
@@ -100,7 +100,19 @@ def database(text: str) -> str:
     known = text.startswith(("postgresql://", "postgres://")) or text in ("", MEMORY) or re.match(r"file:.", text)
     if not known:
         raise ValueError("a URL that begins with postgresql:// is needed, or file:PATH, or memory, or nothing")
+    if text.startswith("postgres") and not _whole_url(text):
+        signs = ", ".join(f"{sign} as {quote(sign, safe='')}" for sign in "%#/?@:[]")
+        raise ValueError(f"it is no URL of a database. In its user name and password write {signs}")
     return text
+
+
+def _whole_url(text: str) -> bool:
+    """Say whether a sign in a password that should have been encoded has not cut the URL in two."""
+    try:
+        parts = urlsplit(text)
+        return parts.port != 0 and "@" not in parts.path + parts.query + parts.fragment
+    except ValueError:  # its own text could hold a part of the password
+        return False
 
 
 def level(text: str) -> str:

@@ -185,7 +185,7 @@ class PlainNotFound(AssayError):
 
 
 class StoreUnavailable(AssayError):
-    """The database did not take the change: {error}. Nothing was lost; {remedy}, then repeat the request."""
+    """The database is not available: {error}. Nothing was lost; {remedy}, then repeat the request."""
 
     code, status = "store_unavailable", 503
     retry_after = 5.0

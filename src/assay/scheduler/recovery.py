@@ -43,8 +43,9 @@ async def watch(store: Store, lease_s: float, period_s: float = 0.5) -> None:
             if moment - last > max(lease_s / 2, 4 * period_s) * 1_000_000:
                 patient_until = time.monotonic() + lease_s
             last = moment
-            if lease_at is not None and lease_at <= moment and time.monotonic() >= patient_until:
-                log.warning("took %d runs back from silent workers", await store.apply(LapseLeases(moment)))
+            lapsed = lease_at is not None and lease_at <= moment and time.monotonic() >= patient_until
+            if lapsed and (taken := await store.apply(LapseLeases(moment))):  # another server may have been first
+                log.warning("took %d runs back from silent workers", taken)
             if grace_at is not None and grace_at <= moment:
                 await store.apply(LapseGraces(moment))
         except AssayError as error:

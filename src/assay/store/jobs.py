@@ -111,13 +111,14 @@ class CancelJob:
     now: int
 
     def steps(self) -> Steps[None]:
+        # Locked first: with all of its runs in hand, nobody else can bring the job to its end.
+        rows = yield run("runs_to_cancel", job_id=self.job_id)
         state, tenant = yield from _visible(self.job_id, self.tenant)
         if state is JobState.CANCELLED:
             return
         if state in TERMINAL_JOBS:
             raise JobIsTerminal(id=self.job_id, wanted="cancelled", state=state.value)
         moved: list[life.Moved] = []
-        rows = yield run("runs_to_cancel", job_id=self.job_id)
         for row in rows:
             one = run_of(row)
             if one.state not in TERMINAL_RUNS:
@@ -135,8 +136,8 @@ class DeleteJob:
     tenant: str | None
 
     def steps(self) -> Steps[list[str]]:
+        rows = yield run("runs_to_cancel", job_id=self.job_id)  # locked before the job, as whoever ends a run does
         _, tenant = yield from _visible(self.job_id, self.tenant)
-        rows = yield run("runs_of_job", job_id=self.job_id)
         yield from _acted("deleted", rows[0]["id"], tenant)
         yield run("delete_job", id=self.job_id)
         for worker in {row["worker"] for row in rows if row["worker"]}:

@@ -20,10 +20,14 @@ class LocalSignals:
                 if not waiter.done():
                     waiter.set_result(None)
 
+    def announce_all(self) -> None:
+        """Wake everybody: something may have been announced that nobody heard here."""
+        self.announce(list(self._waiting))
+
     def close(self) -> None:
         """Wake everybody, now and from now on: the server is stopping."""
         self._closed = True
-        self.announce(list(self._waiting))
+        self.announce_all()
 
     @property
     def closed(self) -> bool:

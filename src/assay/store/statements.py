@@ -18,9 +18,21 @@ _HEADER = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 DIALECTS: Final[dict[str, dict[str, str]]] = {
     # SQLite has one writer, so its rows need no locks.
-    "sqlite": {"{for_update}": "", "{for_update_of_run}": "", "{skip_locked}": ""},
-    # Several servers may look for work at once: a run that one of them has in its hands is passed over.
-    "postgres": {"{for_update}": "FOR UPDATE", "{for_update_of_run}": "FOR UPDATE OF r", "{skip_locked}": "SKIP LOCKED"},
+    "sqlite": {
+        "{for_update}": "",
+        "{for_update_of_run}": "",
+        "{skip_locked}": "",
+        "{event}": "VALUES (:job_id, :run_id, :at, :type, :data)",
+    },
+    # Several servers may look for work at once: a run that one of them has in its hands is passed over. Keys never change,
+    # so the locks let pass who only refers to a row. An event takes its number under the lock of its job: whoever reads
+    # on from an event that was seen misses none that is committed later.
+    "postgres": {
+        "{for_update}": "FOR NO KEY UPDATE",
+        "{for_update_of_run}": "FOR NO KEY UPDATE OF r",
+        "{skip_locked}": "SKIP LOCKED",
+        "{event}": "SELECT id, :run_id, :at, :type, :data FROM jobs WHERE id = :job_id FOR NO KEY UPDATE",
+    },
 }
 
 

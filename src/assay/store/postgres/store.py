@@ -4,47 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
 from collections.abc import Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
 
-from assay.model.errors import AssayError, StoreUnavailable
+from assay.model.errors import AssayError
 from assay.store.base import Connections, Operation
 from assay.store.changes import Changes
+from assay.store.postgres.announcements import Announcements
+from assay.store.postgres.connection import FAILURES, OPTIONS, explain
 from assay.store.postgres.drive import drive
 from assay.store.postgres.migrations import migrate
-from assay.store.postgres.writer import CHANNEL, Writer
+from assay.store.postgres.writer import Writer
 from assay.store.signals import LocalSignals
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _POOL = 8
-_LISTEN_PAUSE_S = 1.0
-_UNAVAILABLE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class PostgresStore:
-    """Any number of servers may share the database; each hears of the others' changes through LISTEN."""
+    """Any number of servers may share the database; each hears of the others' changes."""
 
     def __init__(self, pool: asyncpg.Pool[Any], url: str) -> None:
         self.signals, self.changes = LocalSignals(), Changes()
         self._pool = pool
         self._url = url
-        self._writer = Writer(pool, self.signals, self.changes)
-        self._listening = asyncio.create_task(self._listen())
+        self._announcements = Announcements(url, self.signals)
+        self._writer = Writer(pool, self._announcements, self.changes)
 
     @classmethod
     async def open(cls, url: str) -> PostgresStore:
         """Connect and bring the schema up to date. Raises StoreUnusable."""
         await migrate(url)
-        pool = await asyncpg.create_pool(url, min_size=1, max_size=_POOL, command_timeout=60)
-        return cls(pool, url)
+        return cls(await asyncpg.create_pool(url, min_size=1, max_size=_POOL, **OPTIONS), url)
 
     @property
     def generation(self) -> None:
@@ -71,8 +66,8 @@ class PostgresStore:
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 return await drive(connection, query, [])
-        except _UNAVAILABLE as error:
-            raise StoreUnavailable(error="it does not answer", remedy="check that PostgreSQL runs") from error
+        except FAILURES as error:
+            raise explain(error) from error
 
     async def scan(self, query: Operation[T]) -> T:
         """Answer a list or an aggregate."""
@@ -86,25 +81,6 @@ class PostgresStore:
     async def close(self) -> None:
         """Write what waits, then let go of the database."""
         await self._writer.close()
-        self._listening.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._listening
-        with contextlib.suppress(*_UNAVAILABLE):
+        await self._announcements.close()
+        with contextlib.suppress(*FAILURES):
             await asyncio.wait_for(self._pool.close(), 5)
-
-    async def _listen(self) -> None:
-        """Hear what other servers announce; connect again whenever the connection is lost."""
-        while True:
-            with contextlib.suppress(*_UNAVAILABLE, asyncpg.PostgresError):
-                connection = await asyncpg.connect(self._url)
-                lost = asyncio.Event()
-                connection.add_termination_listener(lambda _, lost=lost: lost.set())
-                try:
-                    await connection.add_listener(CHANNEL, self._heard)
-                    await lost.wait()
-                finally:
-                    connection.terminate()
-            await asyncio.sleep(_LISTEN_PAUSE_S)
-
-    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        self.signals.announce(json.loads(str(payload)))

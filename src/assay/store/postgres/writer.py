@@ -1,14 +1,14 @@
 """Writes with group commit, as SQLite's writer does: what arrived during the last commit is one transaction.
 
-Two servers may want the same rows in another order. PostgreSQL then ends one transaction, whose operations are repeated
-one by one; their steps are generators made anew each time, so nothing of the first try is left.
+Two servers may want the same rows, each in another order, or make the same thing twice. PostgreSQL then ends one of the
+transactions, and its operations are repeated one by one; their steps are generators made anew each time, so nothing of the
+first try is left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -19,17 +19,21 @@ import asyncpg
 from assay.model.errors import AssayError, StoreUnavailable
 from assay.store.base import News, Operation, Signal
 from assay.store.changes import Changes
+from assay.store.postgres.announcements import Announcements
+from assay.store.postgres.connection import CONFLICTS, FAILURES, explain
 from assay.store.postgres.drive import drive
-from assay.store.signals import LocalSignals
 
 log = logging.getLogger(__name__)
 
-CHANNEL = "assay"
 _GROUP = 256
 _TRIES = 5
-_PAYLOAD = 7000
-_GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, TimeoutError, asyncpg.CannotConnectNowError)
-_CONFLICT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_STATEMENT_ERRORS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.SyntaxOrAccessError,
+    asyncpg.CardinalityViolationError,
+)
+"""What one operation's own statement is to blame for; the others of its group go on."""
 
 
 class _Call(NamedTuple):
@@ -40,9 +44,9 @@ class _Call(NamedTuple):
 class Writer:
     """Takes operations and commits them in groups, over connections of `pool`."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], signals: LocalSignals, changes: Changes) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], announcements: Announcements, changes: Changes) -> None:
         self._pool = pool
-        self._signals, self._changes = signals, changes
+        self._announcements, self._changes = announcements, changes
         self._urgent: deque[_Call] = deque()
         self._normal: deque[_Call] = deque()
         self._arrived = asyncio.Event()
@@ -88,7 +92,7 @@ class Writer:
         operations = [operation for call in group for operation in call.operations]
         try:
             results = await self._together(operations)
-        except _CONFLICT:
+        except CONFLICTS:
             results = [await self._alone(operation) for operation in operations]
         remaining = iter(results)
         return [[next(remaining) for _ in call.operations] for call in group]
@@ -97,12 +101,15 @@ class Writer:
         for attempt in range(_TRIES):
             try:
                 return (await self._together([operation]))[0]
-            except _CONFLICT:
+            except asyncpg.UniqueViolationError:
+                if attempt:  # what is there now was there before it began
+                    return _broken(operation)
+            except CONFLICTS:
                 await asyncio.sleep(0.01 * 2**attempt)
         return StoreUnavailable(error="other servers hold the same rows", remedy="wait a moment")
 
     async def _together(self, operations: list[Operation[Any]]) -> list[Any]:
-        """Run operations in one transaction. Raises _CONFLICT errors, with nothing written."""
+        """Run operations in one transaction. Raises CONFLICTS, with nothing written."""
         news: list[News] = []
         try:
             async with self._pool.acquire() as connection:
@@ -115,22 +122,22 @@ class Writer:
                         await transaction.rollback()
                         return results
                     topics = {one.topic for one in news if isinstance(one, Signal)}
-                    await _notify(connection, topics)
+                    await self._announcements.send(connection, topics)
                     await transaction.commit()
                 except BaseException:
-                    with contextlib.suppress(*_GONE, asyncpg.PostgresError):
+                    with contextlib.suppress(*FAILURES):
                         await transaction.rollback()
                     raise
-        except _GONE as error:
-            return self._refused(operations, "it does not answer", "check that PostgreSQL runs", error)
-        except asyncpg.InsufficientResourcesError as error:
-            return self._refused(operations, "it is out of space or memory", "free space on its machine", error)
-        except _CONFLICT:
+        except CONFLICTS:
             raise
-        except asyncpg.PostgresError as error:
-            return self._refused(operations, "it refused the transaction", "see the server's log", error)
+        except FAILURES as error:
+            log.error("a group of %d operations was not written: %s", len(operations), type(error).__name__)
+            return [explain(error)] * len(operations)
+        except Exception:  # the writer must outlive whatever it is
+            log.exception("a group of %d operations was not written", len(operations))
+            return [AssayError(error="the change could not be written")] * len(operations)
         if news:
-            self._signals.announce(topics)
+            self._announcements.announce(topics)
             self._changes.tell([one for one in news if not isinstance(one, Signal)])
         return results
 
@@ -143,40 +150,27 @@ class Writer:
         try:
             result = await drive(connection, operation, own)
         except AssayError as refusal:
-            if savepoint:
-                await savepoint.rollback()
-            return refusal
-        except asyncpg.IntegrityConstraintViolationError:
-            log.exception("%s broke a rule of the schema", type(operation).__name__)
-            if savepoint:
-                await savepoint.rollback()
-            return AssayError(error=f"{type(operation).__name__} could not be written")
-        except (*_GONE, *_CONFLICT, asyncpg.InsufficientResourcesError):
+            result = refusal
+        except CONFLICTS:
+            raise
+        except _STATEMENT_ERRORS:
+            result = _broken(operation)
+        except FAILURES:
             raise
         except Exception:
             log.exception("%s failed", type(operation).__name__)
+            result = AssayError(error=f"{type(operation).__name__} failed")
+        else:
+            news += own
             if savepoint:
-                await savepoint.rollback()
-            return AssayError(error=f"{type(operation).__name__} failed")
+                await savepoint.commit()
+            return result
         if savepoint:
-            await savepoint.commit()
-        news += own
+            await savepoint.rollback()
         return result
 
-    def _refused(self, operations: list[Operation[Any]], error: str, remedy: str, cause: Exception) -> list[Any]:
-        log.error("a group of %d operations was not written: %s", len(operations), type(cause).__name__)
-        return [StoreUnavailable(error=error, remedy=remedy)] * len(operations)
 
-
-async def _notify(connection: Any, topics: set[str]) -> None:
-    """Tell the other servers, in messages that fit PostgreSQL's limit."""
-    parcel: list[str] = []
-    size = 0
-    for topic in sorted(topics):
-        if size + len(topic) > _PAYLOAD:
-            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, json.dumps(parcel))
-            parcel, size = [], 0
-        parcel.append(topic)
-        size += len(topic) + 4
-    if parcel:
-        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, json.dumps(parcel))
+def _broken(operation: Operation[Any]) -> AssayError:
+    """Note the error in hand; return the one for the caller."""
+    log.exception("%s broke a rule of the schema", type(operation).__name__)
+    return AssayError(error=f"{type(operation).__name__} could not be written")
