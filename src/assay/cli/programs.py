@@ -33,16 +33,20 @@ def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -
 
     What makes the start fail is also written to the termination file, if there is one.
     """
+    from assay.cli.hiding import hide_passwords
     from assay.config import load, located
+    from assay.config.masking import passwords
     from assay.model.errors import AssayError
-    from assay.server.program import serve
 
     early = os.environ.get("ASSAY_TERMINATION_FILE")
     termination = Path(early) if early else None
     try:
         settings = load(flags, file=located(file))
         termination = settings.termination_file
-        _log_to_stderr(settings.log_level)
+        hide_passwords(settings.database)
+        from assay.server.program import serve
+
+        _log_to_stderr(settings.log_level, *passwords(settings.database))
         serve(settings, worker=worker)
     except AssayError as error:
         if termination:

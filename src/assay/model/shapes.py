@@ -51,18 +51,24 @@ def _name(path: str) -> str:
 
 @dataclass(frozen=True)
 class Text:
-    """A string. `checks` are (tag, rule) pairs for non-empty values; `one_of` lists the permitted ones."""
+    """A string. `checks` are (tag, rule) pairs for non-empty values; `one_of` lists the permitted ones.
+
+    A NUL character, which no database keeps as text, is refused but in `printed` text: what a program has printed.
+    """
 
     least: int = 0
     most: int = 0
     checks: Sequence[tuple[str, Rule]] = ()
     one_of: Sequence[str] = ()
     format: str = ""
+    printed: bool = False
 
     def read(self, value: Any, path: str, failures: list[Failure]) -> str:
         if not isinstance(value, str):
             raise _wrong(path, "string", value)
         name = _name(path)
+        if "\0" in value and not self.printed:
+            failures.append(Failure(path, name, "nul", f"{path} must not hold NUL characters (\\u0000)"))
         if self.most and len(value) > self.most:
             failures.append(Failure(path, name, "max"))
         if self.one_of and value and value not in self.one_of:

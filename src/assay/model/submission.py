@@ -285,7 +285,7 @@ JOB: Final = Object(
 
 _MESSAGE: Final = Object(
     (
-        Member("message", TEXT, required=True),
+        Member("message", Text(printed=True), required=True),
         Member("message_code", TEXT, required=True),
         Member("message_origin", TEXT),
     )

@@ -134,7 +134,7 @@ def _new_id() -> str:
 
 def _route(found: tuple[dict[str, Route], dict[str, Any]] | None, scope: Scope, stranger: str | None) -> Route:
     """Return the route of a request and note the parameters of its path. `stranger`: a page that may change nothing."""
-    if found is None:
+    if found is None or "\0" in scope["path"]:  # nothing that is stored has a NUL in its name
         raise PlainNotFound
     methods, parameters = found
     route = methods.get(scope["method"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from assay.server.services import services
 
 T = TypeVar("T")
 
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""The escape of a NUL character, not a backslash with `u0000` behind it."""
 
 _PATIENCE = 4
 """A body up to so many times the limit is read to its end before it is refused: many clients look for an answer only when
@@ -62,8 +65,14 @@ async def read_json(request: Request, limit: int, *, empty: Any = ...) -> Any:
 
 
 async def read_struct(request: Request, shape: type[T], limit: int) -> T:
-    """Return the body as one of the worker API's shapes. Raises InvalidJson."""
+    """Return the body as one of the worker API's shapes. Raises InvalidJson.
+
+    A NUL character, which a program may have printed and no database keeps as text, becomes U+FFFD.
+    """
+    body = await read_bytes(request, limit)
+    if b"\\u0000" in body:
+        body = _NUL.sub(rb"\1\\ufffd", body)
     try:
-        return msgspec.json.decode(await read_bytes(request, limit), type=shape)
+        return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(error=str(error)) from error

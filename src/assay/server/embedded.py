@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import logging
 import os
+import platform
+import re
 import signal
 import sys
 import time
+from urllib.parse import urlsplit
 
 from assay.config import Settings
 
@@ -54,9 +57,10 @@ class EmbeddedWorker:
 
     async def _run(self) -> int:
         settings = self._settings
-        command = (sys.executable, "-m", "assay", "worker", "--server", self._url, "--name", "local", "--parent-pipe")
+        name = worker_name(settings, self._url)
+        command = (sys.executable, "-m", "assay", "worker", "--server", self._url, "--name", name, "--parent-pipe")
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if name != "ASSAY_DATABASE"},  # it may hold a password
             "ASSAY_WORKER_KEY": self._key,
             "ASSAY_DATA": str(settings.data),
             "ASSAY_SECRETS_DIR": str(settings.secrets_dir),
@@ -71,3 +75,15 @@ class EmbeddedWorker:
             *command, stdin=asyncio.subprocess.PIPE, stdout=sys.stderr, env=environment, start_new_session=True
         )
         return await self._process.wait()
+
+
+def worker_name(settings: Settings, url: str) -> str:
+    """Return the name of the worker of the server at `url`.
+
+    Servers that share a database must not call their workers the same; after a restart on the same port the worker has the
+    same name, and what it held is queued again at once.
+    """
+    if not settings.database.startswith("postgres"):
+        return "local"
+    host = re.sub(r"[^A-Za-z0-9.-]|^[.-]+", "", platform.node())[:90] or "local"
+    return f"{host}-{urlsplit(url).port}"

@@ -17,12 +17,17 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
 class Parameters:
-    """The query of a request; every parameter that is read is known, all others are refused by `only_known`."""
+    """The query of a request; every parameter that is read is known, all others are refused by `only_known`.
+
+    Raises BadQueryValue for a NUL character, which nothing that is stored has.
+    """
 
     def __init__(self, request: Request) -> None:
         raw = request.scope["query_string"].decode("latin-1")
         self._values: dict[str, list[str]] = {}
         for name, value in parse_qsl(raw, keep_blank_values=True, errors="replace"):
+            if "\0" in value:
+                raise BadQueryValue(name=name, kind="text without NUL characters", value=value.replace("\0", "%00"))
             self._values.setdefault(name, []).append(value)
         self._path = request.scope["path"]
         self._uri = f"{self._path}?{raw}" if raw else self._path
