@@ -107,8 +107,8 @@ def test_any_submission_is_taken_or_refused(api: Api, body: dict[str, Any]) -> N
 @given(custom=st.dictionaries(text, value, max_size=4), name=text.filter(bool))
 def test_what_is_taken_comes_back_as_it_was(api: Api, custom: dict[str, Any], name: str) -> None:
     reply = api.post(JOBS, job_body(name=name, custom=custom))
-    if reply.status == 400:  # numbers that do not fit
-        assert reply.code == "invalid_json_request"
+    if reply.status == 400:  # numbers that do not fit, and the one character that no database keeps
+        assert reply.code == ("request_validation_failed" if "\0" in name else "invalid_json_request")
         return
     document = api.job(reply.json["resource"]["id"])
     assert document["name"] == name

@@ -9,12 +9,14 @@ from starlette.requests import Request
 
 from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
-from assay.model.errors import Unauthorised
+from assay.model.errors import BadRequest, Unauthorised
 from assay.scheduler.offerings import Offerings
 from assay.server.documents import Documents
 from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
 from assay.store.base import Store
+
+_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,19 @@ def services(request: Request) -> Services:
 
 
 def caller(request: Request) -> Caller:
-    """Return who makes the request."""
+    """Return who makes the request. Raises BadRequest for a name that is too long."""
     headers = request.headers
     key = headers.get("authorization", "").removeprefix("Bearer ")
     is_worker = bool(key) and hmac.compare_digest(key.encode(), services(request).worker_key.encode())
-    return Caller(headers.get("x-tenant", ""), headers.get("x-user", ""), is_worker)
+    return Caller(bounded(request, "X-Tenant"), bounded(request, "X-User"), is_worker)
+
+
+def bounded(request: Request, name: str) -> str:
+    """Return a header that names something; empty if not given. Raises BadRequest for more than 255 characters."""
+    value = request.headers.get(name, "")
+    if len(value) > _LONGEST_NAME:
+        raise BadRequest(error=f"the header {name} has {len(value)} characters; {_LONGEST_NAME} are the most")
+    return value
 
 
 def require_worker(request: Request) -> None:

@@ -21,7 +21,7 @@ from assay.server.evalhub.paging import kept_page, page_of
 from assay.server.evalhub.queries import Parameters
 from assay.server.evalhub.rendering import job_document
 from assay.server.respond import is_current, json_bytes, no_content
-from assay.server.services import Services, caller, services
+from assay.server.services import Services, bounded, caller, services
 from assay.store.base import job_topic
 from assay.store.jobs import CancelJob, DeleteJob
 from assay.store.pages import JobFilter, JobsWithRuns, PageVersions
@@ -36,7 +36,7 @@ async def create(request: Request) -> Response:
     at = services(request)
     body = read(JOB, "EvaluationJobConfig", await read_json(request, at.settings.max_body_bytes))
     who = caller(request)
-    key = request.headers.get("idempotency-key", "")
+    key = bounded(request, "Idempotency-Key")
     job, runs = await admission.submit(
         at.store, at.offerings, at.settings, body, tenant=who.tenant, owner=who.user, idempotency_key=key
     )

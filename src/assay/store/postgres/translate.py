@@ -1,4 +1,6 @@
-"""SQL of the shared files in PostgreSQL's words: numbered parameters, and its own way to unfold a JSON list."""
+"""SQL of the shared files in PostgreSQL's words: numbered parameters, its own way to unfold a JSON list, and how to find a
+text by an index that holds only its beginning (migrations/postgres/0003_long_texts.sql).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Any
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_]\w*)")
 _UNFOLD = re.compile(r"json_each\((:\w+)\)")
+_LONG_TEXT = re.compile(r"(j\.(?:name|model)) = (:lead_\d+)")
 _INDEX_HINT = re.compile(r" INDEXED BY \w+")
 
 
@@ -16,6 +19,7 @@ _INDEX_HINT = re.compile(r" INDEXED BY \w+")
 def translate(sql: str) -> tuple[str, tuple[str, ...]]:
     """Return the statement with `$1…` for its named parameters, and their names in that order."""
     sql = _UNFOLD.sub(r"jsonb_array_elements_text(CAST(\1 AS jsonb)) AS listed(value)", sql)
+    sql = _LONG_TEXT.sub(r"left(\1, 200) = left(\2, 200) AND \1 = \2", sql)
     sql = _INDEX_HINT.sub("", sql).replace("CROSS JOIN", "JOIN")
     names: list[str] = []
 

@@ -32,6 +32,7 @@ _STATEMENT_ERRORS = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.SyntaxOrAccessError,
     asyncpg.CardinalityViolationError,
+    asyncpg.ProgramLimitExceededError,
 )
 """What one operation's own statement is to blame for; the others of its group go on."""
 
