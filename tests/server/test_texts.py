@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -42,7 +43,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         ({"benchmarks": [{"provider_id": "manual", "id": "b0\0"}]}, "benchmarks[0].Ref.id"),
     ],
 )
-def test_a_nul_character_is_refused_with_its_field(api: Api, members: dict[str, object], field: str) -> None:
+def test_a_nul_character_is_refused_with_its_field(api: Api, members: dict[str, Any], field: str) -> None:
     reply = api.post(JOBS, job_body(**members))
     assert (reply.status, reply.code) == (400, "request_validation_failed")
     assert f"{field} must not hold NUL characters" in reply.message
