@@ -114,11 +114,12 @@ class Deployment:
 
     def processes(self) -> dict[int, str]:
         """Return every process of the deployment but the server: pid to command line."""
-        marker, data = f"ASSAY_WORKER=local@{self.data.resolve()}".encode(), str(self.data).encode()
+        marked, data = f"@{self.data.resolve()}".encode(), str(self.data).encode()
         found = {}
         for pid, environment, command in running():
-            is_worker = "assay\0worker" in command and b"ASSAY_DATA=" + data in environment.split(b"\0")
-            if is_worker or marker in environment.split(b"\0"):
+            entries = environment.split(b"\0")
+            is_worker = "assay\0worker" in command and b"ASSAY_DATA=" + data in entries
+            if is_worker or any(one.startswith(b"ASSAY_WORKER=") and one.endswith(marked) for one in entries):
                 found[pid] = command.replace("\0", " ")
         return found
 

@@ -39,7 +39,9 @@ class PostgresStore:
     async def open(cls, url: str) -> PostgresStore:
         """Connect and bring the schema up to date. Raises StoreUnusable."""
         await migrate(url)
-        return cls(await asyncpg.create_pool(url, min_size=1, max_size=_POOL, **OPTIONS), url)
+        # Connections are made when they are needed, and kept.
+        pool = await asyncpg.create_pool(url, min_size=0, max_size=_POOL, max_inactive_connection_lifetime=0, **OPTIONS)
+        return cls(pool, url)
 
     @property
     def generation(self) -> None:
