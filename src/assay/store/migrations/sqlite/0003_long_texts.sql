@@ -1,0 +1,1 @@
+-- Nothing to do here: unlike PostgreSQL's, an index of SQLite holds texts of any length.
