@@ -1,9 +1,11 @@
-"""Assay's API against the peer's (eval-hub-server), both on SQLite files, same load, same run.
+"""Assay's API against the peer's (eval-hub-server), both on SQLite files or on one PostgreSQL, same load, same run.
 
-    python -m benchmarks.api [--quick] [--rounds 3] [--seconds 5] [--jobs 10000] [--only tags] [--json FILE]
+    python -m benchmarks.api [--database sqlite|postgresql|both] [--quick] [--rounds 3] [--seconds 5] [--jobs 10000]
+                             [--only tags] [--json FILE]
 
 For each case the two servers take turns; the figures are medians over the rounds. CPU is the server's own, user and system,
-divided by the requests it answered; on a busy machine it is the steadier figure.
+divided by the requests it answered; on a busy machine it is the steadier figure. PostgreSQL is started for the occasion, as
+it comes, with a database for each server; its own CPU is in nobody's column.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from tests.postgres import cluster
 
 from benchmarks import seed
 from benchmarks.load import Ask, Load, one_after_another, under_load
@@ -137,25 +141,30 @@ def prepare(server: Server, jobs: int) -> Side:
     return Side(server, ids, asyncio.run(seed.open_jobs(server, 1, _MANY))[0])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="The API against eval-hub-server.")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5, help="how long each case runs in a round")
-    parser.add_argument("--jobs", type=int, default=10_000, help="finished jobs in each server")
-    parser.add_argument("--only", default="", help="only cases whose name contains this")
-    parser.add_argument("--quick", action="store_true", help="1,000 jobs, one round of 2 s: to try it out")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
-    options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.seconds, options.jobs = 1, 2, 1000
+@dataclass(frozen=True)
+class Outcome:
+    """The figures on one kind of database: rows of both tables, and everything for the file."""
+
+    cases: list[list[str]]
+    servers: list[list[str]]
+    figures: dict[str, object]
+
+
+def compare(database: str, options: argparse.Namespace) -> Outcome:
+    """Run every case against both servers on a kind of database."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-bench-")))
         (folder / "peer").mkdir()
         seed.write_catalogue(folder / "catalogue")
-        theirs = peer(folder / "peer", folder / "catalogue")
-        stack.callback(remove_leftovers, folder / "peer")
+        postgres = stack.enter_context(cluster(durable=True)) if database == "postgresql" else None
+        their_database, our_database = (postgres.create_database() for _ in range(2)) if postgres else ("", "")
+        theirs = peer(
+            folder / "peer", folder / "catalogue", postgres.url(their_database, scheme="postgres") if postgres else ""
+        )
+        stack.callback(remove_leftovers, folder / "peer", postgres, their_database)
         stack.callback(theirs.stop)
-        ours = assay(folder, "--no-worker", "--catalog", str(folder / "catalogue"))
+        environment = {"ASSAY_DATABASE": postgres.url(our_database) if postgres else ""}
+        ours = assay(folder, "--no-worker", "--catalog", str(folder / "catalogue"), environment=environment)
         stack.callback(ours.stop)
         memory = {server.name: [server.memory_mib()] for server in (theirs, ours)}
         sides = (prepare(theirs, options.jobs), prepare(ours, options.jobs))
@@ -172,14 +181,40 @@ def main() -> None:
             )
         for server in (theirs, ours):
             memory[server.name] += [server.memory_mib(), server.memory_mib("VmHWM")]
-    print(f"{options.jobs:,} finished jobs in each; medians of {options.rounds} rounds of {options.seconds} s\n")
-    print(markdown(HEAD, rows))
-    print()
-    print(markdown(("server", "start ms", "memory MiB: idle", "after load", "highest"), [
+    servers = [
         [server.name, f"{server.start_ms:.0f}", *(f"{mib:.0f}" for mib in memory[server.name])] for server in (theirs, ours)
-    ]))  # fmt: skip
+    ]
+    return Outcome(rows, servers, {"cases": figures, "memory_mib": memory})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The API against eval-hub-server.")
+    parser.add_argument(
+        "--database", choices=("sqlite", "postgresql", "both"), default="sqlite", help="where both keep jobs"
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=5, help="how long each case runs in a round")
+    parser.add_argument("--jobs", type=int, default=10_000, help="finished jobs in each server")
+    parser.add_argument("--only", default="", help="only cases whose name contains this")
+    parser.add_argument("--quick", action="store_true", help="1,000 jobs, one round of 2 s: to try it out")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds, options.jobs = 1, 2, 1000
+    databases = ("sqlite", "postgresql") if options.database == "both" else (options.database,)
+    outcomes = {database: compare(database, options) for database in databases}
+    for database, outcome in outcomes.items():
+        name = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}[database]
+        print(
+            f"On {name}: {options.jobs:,} finished jobs in each; medians of {options.rounds} rounds of {options.seconds} s\n"
+        )
+        print(markdown(HEAD, outcome.cases))
+        print()
+        print(markdown(("server", "start ms", "memory MiB: idle", "after load", "highest"), outcome.servers))
+        print()
     if options.json:
-        options.json.write_text(json.dumps({"cases": figures, "memory_mib": memory}, indent=2) + "\n")
+        figures = {database: outcome.figures for database, outcome in outcomes.items()}
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

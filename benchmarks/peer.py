@@ -1,4 +1,4 @@
-"""The peer: eval-hub-server from PyPI, in an environment of its own, on a SQLite file.
+"""The peer: eval-hub-server from PyPI, in an environment of its own, on a SQLite file or a PostgreSQL database.
 
 Everything is as it comes, but for its log level: it would write a line for each request, and we write none.
 """
@@ -16,13 +16,15 @@ import time
 import urllib.request
 from pathlib import Path
 
+from tests.postgres import Cluster
+
 from benchmarks.servers import Server
 
 VERSION = "1.0.2"
 
 _CONFIG = """\
 service: {{port: {port}, host: "127.0.0.1"}}
-database: {{driver: sqlite, url: "file:{database}"}}
+database: {{driver: {driver}, url: "{url}"}}
 """
 
 
@@ -41,13 +43,14 @@ def executable() -> Path:
     return program
 
 
-def peer(folder: Path, catalogue: Path) -> Server:
-    """Start the peer on a free port, with its database in `folder` and the providers of `catalogue`."""
+def peer(folder: Path, catalogue: Path, postgres: str = "") -> Server:
+    """Start the peer on a free port, with the providers of `catalogue`. `postgres`: URL of its database; else a file."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     configuration = folder / "config"
     shutil.copytree(catalogue, configuration, dirs_exist_ok=True)
-    (configuration / "config.yaml").write_text(_CONFIG.format(port=port, database=folder / "eval.db"))
+    driver, url = ("pgx", postgres) if postgres else ("sqlite", f"file:{folder / 'eval.db'}")
+    (configuration / "config.yaml").write_text(_CONFIG.format(port=port, driver=driver, url=url))
     began = time.perf_counter()
     command = [str(executable()), "-local", "-configdir", str(configuration)]
     server = Server("eval-hub", command, folder / "server.log", {"LOG_LEVEL": "error"}, f"http://127.0.0.1:{port}")
@@ -64,9 +67,14 @@ def peer(folder: Path, catalogue: Path) -> Server:
     return server
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path, postgres: Cluster | None = None, database: str = "") -> None:
     """Remove the folders that the peer made for its jobs, outside its own, once it has stopped."""
-    connection = sqlite3.connect(folder / "eval.db")
-    for (job_id,) in connection.execute("SELECT id FROM evaluations"):
+    query = "SELECT id FROM evaluations"
+    if postgres:
+        ids = postgres.sql(query, database).split()
+    else:
+        connection = sqlite3.connect(folder / "eval.db")
+        ids = [row[0] for row in connection.execute(query)]
+        connection.close()
+    for job_id in ids:
         shutil.rmtree(Path(tempfile.gettempdir(), "evalhub-jobs", job_id), ignore_errors=True)
-    connection.close()
