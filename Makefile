@@ -27,8 +27,8 @@ layers: .venv/ready
 
 # Figures, not tests: see docs/performance.md.
 bench: .venv/ready postgresql
-	.venv/bin/python benchmarks/job_latency.py
-	.venv/bin/python benchmarks/api.py
+	.venv/bin/python -m benchmarks.job_latency
+	.venv/bin/python -m benchmarks.api
 
 # The tests start private PostgreSQL servers of their own; this only sees that the programs are there.
 postgresql:

@@ -18,7 +18,7 @@ from .deployment import TERMINAL, Deployment, kill, practice_model, wait_until
 _RUNS_PER_JOB = 6
 _JOBS = 8
 _KILLS = 32
-_REASONS = {"worker_lost", "lease_lost", "engine_died", "worker_error"}
+_REASONS = {"worker_lost", "lease_lost", "engine_died"}
 _BENCHMARK = {"provider_id": "practice", "id": "arithmetic", "parameters": {"num_examples": 4, "num_concurrent": 2}}
 
 
