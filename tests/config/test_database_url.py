@@ -1,0 +1,50 @@
+"""The URL of a database: what is one, and how it is shown without its passwords."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.config import load, masked, passwords
+from assay.model.errors import SettingInvalid
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "secrets"),
+    [
+        ("postgresql://u:pw@h:5432/d", "postgresql://u:[masked]@h:5432/d", {"pw"}),
+        ("postgresql://u:p%23w@h/d", "postgresql://u:[masked]@h/d", {"p%23w", "p#w"}),
+        ("postgresql://u@h/d?password=pw&sslmode=require", "postgresql://u@h/d?password=[masked]&sslmode=require", {"pw"}),
+        ("postgresql:///d?host=/run/postgresql", "postgresql:///d?host=/run/postgresql", set()),
+        ("postgresql://[::1]:5432/d", "postgresql://[::1]:5432/d", set()),
+        ("postgresql://u:@h/d", "postgresql://u:[masked]@h/d", set()),
+    ],
+)
+def test_a_url_is_shown_without_its_passwords(url: str, shown: str, secrets: set[str]) -> None:
+    assert load({"database": url}, {}).database == url
+    assert (masked(url), passwords(url)) == (shown, secrets)
+
+
+@given(password=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12).map(lambda p: f"q{p}Z"))
+def test_a_password_that_is_not_encoded_is_never_shown(password: str) -> None:
+    url = f"postgresql://u:{password}@h/d"
+    try:
+        shown = masked(load({"database": url}, {}).database)
+    except SettingInvalid as refusal:
+        shown = refusal.message
+    assert password not in shown
+
+
+def test_passwords_are_taken_off_the_command_line_and_nothing_else_is() -> None:
+    url = "postgresql://assay:assay@h/assay?password=two"
+    program = (
+        "import sys; from assay.cli.hiding import hide_passwords; hide_passwords(sys.argv[2].partition('=')[2]);"
+        "print(open('/proc/self/cmdline').read().replace('\\0', ' '))"
+    )
+    command = [sys.executable, "-c", program, "assay", f"--database={url}", "two"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert shown.strip().endswith("assay --database=postgresql://assay:xxxxx@h/assay?password=xxx two")
