@@ -90,6 +90,9 @@ class Attempt:
             text = f"The worker could not prepare the run: {error.strerror or error} ({where}). Mend that and submit again."
             ending = failed(lease, "worker_error", text)
             log.exception("run %s could not be prepared", lease.run_id)
+        except (Refused, ServerGone) as error:
+            log.warning("run %s: its artifacts could not be brought to the server: %s", lease.run_id, error)
+            ending = failed(lease, "worker_error", f"The run's artifacts could not be brought to the server: {error}")
         except Exception as error:
             log.exception("run %s failed in the worker", lease.run_id)
             text = redactor.text(f"The worker failed: {type(error).__name__}. Its log says more.")
