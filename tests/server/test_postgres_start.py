@@ -24,7 +24,8 @@ assert _CANARY in PASSWORD
 def refusal(tmp_path: Path, url: str, program: str = "from assay.cli import main; main()") -> str:
     """Start a server on a database that it cannot use; return the line that it prints."""
     command = [sys.executable, "-c", program, "serve", "--port", "0", "--data", str(tmp_path / "data"), "--no-worker"]
-    ended = subprocess.run([*command, "--database", url], capture_output=True, text=True, timeout=60, check=False)
+    command += ["--log-level", "warning", "--database", url]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1, ended.stderr
