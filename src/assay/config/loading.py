@@ -75,6 +75,8 @@ def _given(setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str
         return Given(environ[setting.environment], f"environment {setting.environment}")
     if listed and setting.name in listed.given:
         return listed.given[setting.name]
+    if setting.also and environ.get(setting.also):
+        return Given(environ[setting.also], f"environment {setting.also}")
     return Given(setting.default, DEFAULT)
 
 

@@ -24,6 +24,8 @@ class Setting:
     purpose: str
     secret: bool = False
     """Whether the value itself must not be shown; a URL is shown without its password in any case."""
+    also: str = ""
+    """A variable of another program that counts where nothing else gives a value."""
 
     @property
     def flag(self) -> str:
@@ -55,12 +57,18 @@ SETTINGS = (
     Setting("max_log_bytes", "ASSAY_MAX_LOG_BYTES", str(16 << 20), read.count, "largest log kept of one attempt"),
     Setting("max_log_response_bytes", "ASSAY_MAX_LOG_RESPONSE_BYTES", "-1", read.limit, "largest log answer; -1: any"),
     Setting("log_stream_timeout_seconds", "ASSAY_LOG_STREAM_TIMEOUT_SECONDS", "0", read.seconds, "longest log answer"),
-    Setting("mlflow_tracking_uri", "ASSAY_MLFLOW_TRACKING_URI", "", read.web_url, "MLflow server; empty: no MLflow"),
+    Setting(
+        "mlflow_tracking_uri", "ASSAY_MLFLOW_TRACKING_URI", "", read.web_url, "MLflow server; empty: no MLflow",
+        also="MLFLOW_TRACKING_URI",
+    ),
     Setting("mlflow_http_timeout_seconds", "ASSAY_MLFLOW_HTTP_TIMEOUT_SECONDS", "30", read.patience, "patience with MLflow"),
     Setting("mlflow_ca_cert_file", "ASSAY_MLFLOW_CA_CERT_FILE", "", read.optional_path, "CA of MLflow's certificate"),
-    Setting("mlflow_token", "ASSAY_MLFLOW_TOKEN", "", str, "bearer token for MLflow", secret=True),
+    Setting("mlflow_token", "ASSAY_MLFLOW_TOKEN", "", str, "token for MLflow", secret=True, also="MLFLOW_TRACKING_TOKEN"),
     Setting("mlflow_token_file", "ASSAY_MLFLOW_TOKEN_FILE", "", read.optional_path, "file with that token; it counts more"),
     Setting("mlflow_workspace", "ASSAY_MLFLOW_WORKSPACE", "", str, "workspace of MLflow"),
+    Setting("oci_auth_config_file", "ASSAY_OCI_AUTH_CONFIG_FILE", "", read.optional_path, "Docker config.json for registries"),
+    Setting("oci_ca_cert_file", "ASSAY_OCI_CA_CERT_FILE", "", read.optional_path, "CA of registries' certificates"),
+    Setting("oci_http_timeout_seconds", "ASSAY_OCI_HTTP_TIMEOUT_SECONDS", "30", read.patience, "patience with a registry"),
     Setting("termination_file", "ASSAY_TERMINATION_FILE", "", read.optional_path, "file for what made a start fail"),
     Setting("log_level", "ASSAY_LOG_LEVEL", "info", read.level, "what the server's own log shows"),
 )  # fmt: skip

@@ -138,7 +138,14 @@ def folders(text: str) -> tuple[Path, ...]:
 
 
 def web_url(text: str) -> str:
-    """Read an http or https URL, or nothing."""
-    if text and not (re.match(r"https?://", text) and urlsplit(text).hostname):
+    """Read the http or https URL of a service, or nothing."""
+    if not text:
+        return text
+    parts = urlsplit(text)
+    if not (re.match(r"https?://", text) and parts.hostname):
         raise ValueError("a URL that begins with http:// or https:// is needed")
-    return text
+    if "@" in parts.netloc:
+        raise ValueError("it holds a user name or password; give the bare URL, and the token as a setting of its own")
+    if parts.query or parts.fragment:
+        raise ValueError("a URL without a query is needed")
+    return text.rstrip("/")
