@@ -46,7 +46,7 @@ def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -
         hide_passwords(settings.database)
         from assay.server.program import serve
 
-        _log_to_stderr(settings.log_level, *passwords(settings.database))
+        _log_to_stderr(settings.log_level, settings.mlflow_token, *passwords(settings.database))
         serve(settings, worker=worker)
     except AssayError as error:
         if termination:
@@ -59,12 +59,13 @@ def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -
 def start_worker(flags: Mapping[str, Any], *, server: str, name: str | None, key: str, parent_pipe: bool) -> NoReturn:
     """Run a worker until it is told to stop, then end the process."""
     from assay.config import load
+    from assay.gateway import MlflowServer
     from assay.model.errors import AssayError
     from assay.worker.program import WorkerOptions, work
 
     try:
         settings = load(flags)
-        _log_to_stderr(settings.log_level, key)
+        _log_to_stderr(settings.log_level, key, settings.mlflow_token)
         options = WorkerOptions(
             server=server,
             name=name or platform.node() or "worker",
@@ -76,6 +77,7 @@ def start_worker(flags: Mapping[str, Any], *, server: str, name: str | None, key
             max_log_bytes=settings.max_log_bytes,
             run_timeout_s=settings.run_timeout_seconds,
             parent_pipe=parent_pipe,
+            mlflow=MlflowServer.of(settings),
         )
         work(options)
     except AssayError as error:

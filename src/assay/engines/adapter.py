@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ class AdapterExecutor:
         ended = await process.run(
             process.Command(
                 arguments=("/bin/sh", "-c", command),
-                environment=_environment(plan.options.get("env", {}), spec, assignment.marker),
+                environment=_environment(assignment, spec),
                 folder=_folder(lease, assignment.folder),
                 marker=marker,
             ),
@@ -100,10 +99,16 @@ def _folder(lease: Lease, own: Path) -> Path:
     return beside if beside.is_dir() else own
 
 
-def _environment(listed: Mapping[str, str], spec: Path, marker: Mapping[str, str]) -> dict[str, str]:
+def _environment(assignment: Assignment, spec: Path) -> dict[str, str]:
     """Return the adapter's whole environment: none of the worker's secrets are in it."""
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
-    return {**kept, "EVALHUB_JOB_SPEC_PATH": str(spec), "EVALHUB_MODE": "local", **listed, **marker}
+    doors, listed = assignment.doors, assignment.lease.plan.options.get("env", {})
+    given = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
+    given |= {"EVALHUB_JOB_SPEC_PATH": str(spec), "EVALHUB_MODE": "local"}
+    if doors.mlflow_url:
+        given["MLFLOW_TRACKING_URI"] = doors.mlflow_url
+    if doors.mlflow_workspace:
+        given["MLFLOW_WORKSPACE"] = doors.mlflow_workspace
+    return {**given, **listed, **assignment.marker}
 
 
 def _write_spec(assignment: Assignment) -> Path:

@@ -55,12 +55,17 @@ class Site:
 
 @dataclass(frozen=True)
 class Doors:
-    """The ways out that the gateway gives a run: the model's base URL, the callback's, and the run's own token."""
+    """The ways out that the gateway gives a run: base URLs of the model, the callbacks and MLflow, and the run's own token.
+
+    `mlflow_url` is empty for a run of no experiment; `mlflow_workspace` is the workspace that calls to it are made in.
+    """
 
     model_url: str
     callback_url: str
     token: str
     usage: Callable[[], Mapping[str, Any]]
+    mlflow_url: str = ""
+    mlflow_workspace: str = ""
 
 
 @dataclass

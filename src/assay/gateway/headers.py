@@ -63,6 +63,13 @@ def model_request_headers(sent: CIMultiDictProxy[str], credential: Credential | 
     return headers
 
 
+def tracking_request_headers(sent: CIMultiDictProxy[str], credential: Credential) -> CIMultiDict[str]:
+    """The headers of a call to MLflow: as to a model, and the workspace is not the evaluation's to choose."""
+    headers = model_request_headers(sent, credential)
+    headers.popall("X-MLFLOW-WORKSPACE", None)
+    return headers
+
+
 def response_headers(received: Mapping[str, str], redactor: Redactor) -> CIMultiDict[str]:
     """The endpoint's end-to-end headers, known secrets masked."""
     items = received.items()

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from assay.gateway.credentials import Credential
 from assay.gateway.errors import RouteError
+from assay.gateway.mlflow_server import MlflowServer
 from assay.gateway.retry import RetryPolicy
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -71,6 +72,14 @@ class CallbackRoute:
 
 
 @dataclass(frozen=True)
+class MlflowRoute:
+    """The MLflow server for a run's own records, and the workspace (empty: none) that its calls are made in."""
+
+    server: MlflowServer
+    workspace: str = ""
+
+
+@dataclass(frozen=True)
 class RequestLimits:
     """Bounds of one run: requests at a time (None: the endpoint's bound alone), body bytes, retries."""
 
@@ -85,12 +94,13 @@ class RequestLimits:
 
 @dataclass(frozen=True)
 class RunRoute:
-    """Everything one attempt of a run may reach. Without `model` or `callback` that path answers 404."""
+    """Everything one attempt of a run may reach. Without `model`, `callback` or `mlflow` that path answers 404."""
 
     run_id: str
     attempt: int
     model: ModelRoute | None = None
     callback: CallbackRoute | None = None
+    mlflow: MlflowRoute | None = None
     limits: RequestLimits = field(default_factory=RequestLimits)
 
 

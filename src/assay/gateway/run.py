@@ -15,7 +15,7 @@ from assay.telemetry.redaction import Redactor
 
 @dataclass
 class RunState:
-    """What the handlers know about a run; `requests` are its model calls in progress, for `end`."""
+    """What the handlers know about a run; `requests` are its calls in progress, for `end`."""
 
     route: RunRoute
     base_url: str
@@ -41,7 +41,7 @@ class RunState:
         )
 
     def end(self) -> None:
-        """Give up the model calls in progress."""
+        """Give up the calls in progress."""
         for task in self.requests:
             task.cancel()
 

@@ -14,6 +14,7 @@ from assay.gateway import transport
 from assay.gateway.callback_proxy import CallbackProxy
 from assay.gateway.endpoint import Clock, Endpoint, SystemClock
 from assay.gateway.errors import GatewayError, callback_error, model_error
+from assay.gateway.mlflow_proxy import MlflowProxy
 from assay.gateway.model_proxy import ModelProxy
 from assay.gateway.routes import RunRoute
 from assay.gateway.run import RunState
@@ -28,8 +29,8 @@ class OpenRun:
     """A run that the gateway serves, until `close`.
 
     `base_url` is what an adapter gets as its callback URL, `model_url` what an evaluation gets as its model
-    URL, and `token` what it may present as its API key (the gateway throws it away: the secret is in the
-    URL).
+    URL, `mlflow_url` what it gets as its MLflow server, and `token` what it may present as its API key (the
+    gateway throws it away: the secret is in the URL).
     """
 
     def __init__(self, gateway: Gateway, token: str, state: RunState) -> None:
@@ -37,6 +38,7 @@ class OpenRun:
         self.base_url = state.base_url
         model = state.route.model
         self.model_url = f"{state.base_url}/model{model.path}" if model is not None else None
+        self.mlflow_url = f"{state.base_url}/mlflow" if state.route.mlflow is not None else None
         self._gateway = gateway
         self._state = state
 
@@ -46,7 +48,7 @@ class OpenRun:
         return self._state.usage.snapshot()
 
     def close(self) -> None:
-        """Forget the token and give up the model calls in progress; a second call does nothing."""
+        """Forget the token and give up the calls in progress; a second call does nothing."""
         self._gateway._forget(self.token)
 
     def __repr__(self) -> str:
@@ -89,6 +91,7 @@ class Gateway:
         self._session = transport.open_session()
         self._models = ModelProxy(self._session, self._clock, self._rng)
         self._callbacks = CallbackProxy(self._session, self._clock)
+        self._mlflow = MlflowProxy(self._session)
         server = web.Server(
             self._handle,
             handler_cancellation=True,
@@ -149,13 +152,15 @@ class Gateway:
         try:
             if rest == "/model" or rest.startswith(("/model/", "/model?")):
                 return await self._models.serve(request, run, rest.removeprefix("/model"))
+            if rest.startswith("/mlflow/"):
+                return await self._mlflow.serve(request, run, rest.removeprefix("/mlflow"))
             if rest.startswith(_CALLBACK_PREFIX):
                 return await self._callbacks.serve(request, run, rest.partition("?")[0])
         except Exception:
             _log.error("run %s: %s", run.route.run_id, run.redactor.text(traceback.format_exc()))
             message = f"The gateway failed on a request of run {run.route.run_id}; its log says why."
             return model_error(500, "gateway_error", message)
-        return callback_error(404, "resource_not_found", "The gateway serves /model and job events only.")
+        return callback_error(404, "resource_not_found", "The gateway serves /model, /mlflow and job events only.")
 
 
 def _split_target(raw_path: str) -> tuple[str, str]:

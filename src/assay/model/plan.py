@@ -58,6 +58,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     num_examples: int | None = None
     experiment_name: str = ""
     experiment_tags: list[dict[str, str]] = []
+    experiment_workspace: str = ""
+    """MLflow's, empty where the MLflow server has none."""
     exports: dict[str, Any] = {}
     locations: dict[str, str] = {}
     """Where on the worker's machine the files are whose digests the plan holds."""

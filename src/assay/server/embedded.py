@@ -13,7 +13,7 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-from assay.config import Settings
+from assay.config import SETTINGS, Settings
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ class EmbeddedWorker:
             "ASSAY_MAX_LOG_BYTES": str(settings.max_log_bytes),
             "ASSAY_RUN_TIMEOUT_SECONDS": str(settings.run_timeout_seconds),
             "ASSAY_LOG_LEVEL": settings.log_level,
+            **_mlflow(settings),
         }
         # The worker reads its end of stdin: end of file means that this process is gone.
         self._process = await asyncio.create_subprocess_exec(
@@ -87,3 +88,10 @@ def worker_name(settings: Settings, url: str) -> str:
         return "local"
     host = re.sub(r"[^A-Za-z0-9.-]|^[.-]+", "", platform.node())[:90] or "local"
     return f"{host}-{urlsplit(url).port}"
+
+
+def _mlflow(settings: Settings) -> dict[str, str]:
+    """Return the server's settings for MLflow as the worker's environment, since they may come from a file."""
+    named = [setting for setting in SETTINGS if setting.name.startswith("mlflow_")]
+    values = {setting.environment: settings.values[setting.name] for setting in named}
+    return {variable: str(value) for variable, value in values.items() if value not in (None, "")}

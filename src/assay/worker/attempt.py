@@ -16,7 +16,16 @@ import msgspec
 
 from assay.client.workers import Refused, ServerGone, WorkerApi
 from assay.engines.base import Assignment, Doors, Executor, Progress
-from assay.gateway import CallbackRoute, CredentialError, Gateway, ModelRoute, RouteError, RunRoute
+from assay.gateway import (
+    CallbackRoute,
+    CredentialError,
+    Gateway,
+    MlflowRoute,
+    MlflowServer,
+    ModelRoute,
+    RouteError,
+    RunRoute,
+)
 from assay.gateway.credentials import Credential, resolve
 from assay.model.protocol import FENCE_HEADER, ArtifactRef, Ending, Holding, Lease
 from assay.telemetry.redaction import Redactor
@@ -39,6 +48,7 @@ class Place:
     """`NAME=value`, in the environment of everything this worker starts."""
     max_log_bytes: int
     lease_s: float
+    mlflow: MlflowServer | None = None
 
 
 class Attempt:
@@ -113,6 +123,8 @@ class Attempt:
         self._folder.mkdir(parents=True, mode=0o700)
         opened = place.gateway.open(self._route(credential))
         redactor.add(opened.token)
+        if lease.context.experiment_name and place.mlflow is None:
+            ship.line("This worker has no setting mlflow_tracking_uri, so the run itself cannot write to its experiment.")
         assignment = Assignment(
             lease=lease,
             folder=self._folder,
@@ -121,6 +133,8 @@ class Attempt:
                 callback_url=opened.base_url,
                 token=opened.token,
                 usage=lambda: msgspec.to_builtins(opened.usage),
+                mlflow_url=opened.mlflow_url or "",
+                mlflow_workspace=lease.context.experiment_workspace if opened.mlflow_url else "",
             ),
             progress=self._progress,
             started=self._started,
@@ -140,13 +154,15 @@ class Attempt:
 
     def _route(self, credential: Credential | None) -> RunRoute:
         lease, place = self.lease, self._place
-        url = lease.plan.model.url
+        url, context = lease.plan.model.url, lease.context
+        tracked = bool(context.experiment_name)
         headers = {"Authorization": f"Bearer {place.key}", FENCE_HEADER: str(lease.fence)}
         return RunRoute(
             run_id=lease.run_id,
             attempt=lease.attempt,
             model=ModelRoute(url=url, credential=credential) if url.startswith(("http://", "https://")) else None,
             callback=CallbackRoute(url=place.server, headers=headers, job_id=lease.job_id),
+            mlflow=MlflowRoute(place.mlflow, context.experiment_workspace) if tracked and place.mlflow else None,
         )
 
     def _marker(self) -> Mapping[str, str]:

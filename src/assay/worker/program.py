@@ -20,7 +20,7 @@ from assay import __version__
 from assay.client.workers import Refused, ServerGone, WorkerApi
 from assay.engines.base import Executor, Site
 from assay.engines.registry import executors
-from assay.gateway import Gateway
+from assay.gateway import Gateway, MlflowServer
 from assay.model.errors import BadRequest, Unauthorised
 from assay.model.protocol import Heartbeat, LeaseRequest, Registered, Registration
 from assay.runtimes import tree
@@ -51,6 +51,7 @@ class WorkerOptions:
     max_log_bytes: int
     run_timeout_s: float
     parent_pipe: bool = False
+    mlflow: MlflowServer | None = None
 
 
 def work(options: WorkerOptions) -> None:
@@ -152,6 +153,7 @@ class _Worker:
             marker=self._marker,
             max_log_bytes=options.max_log_bytes,
             lease_s=terms.lease_s,
+            mlflow=options.mlflow,
         )
 
     async def _register(self, api: WorkerApi) -> Registered | None:
