@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound, StaleFence
+from assay.model.messages import CANCELLED
 from assay.model.plan import Model, Plan
 from assay.model.results import Message
 from assay.model.scores import Criteria
 from assay.model.states import JobState, RunState, Status, Verdict
-from assay.store.jobs import CANCELLED, CreateJob, DeleteJob
+from assay.store.jobs import CreateJob, DeleteJob
 from assay.store.queries import JobVersion, JobWithRuns, RunById, RunPlan
 from assay.store.rows import report_of
 

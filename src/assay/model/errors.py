@@ -129,6 +129,12 @@ class ExperimentTrackingOff(BadRequest):
     code = "mlflow_required_for_experiment"
 
 
+class MlflowFailed(BadRequest):
+    """The MLflow request failed: '{error}'. Please check the MLflow configuration and try again."""
+
+    code = "mlflow_request_failed"
+
+
 class EngineMissing(BadRequest):
     """The engine '{engine}', which provider '{provider}' needs, is not installed. Run `assay engines install {engine}` \
 on the machine of the worker and submit again."""

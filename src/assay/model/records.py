@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from assay.model.exports import Export
 from assay.model.plan import Context, Plan
 from assay.model.states import JobState, RunState, Status, Verdict
 
@@ -62,6 +63,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float | None
     test: bytes
     """JSON of `scores.JobTest`; empty where there is none."""
+    experiment_url: str = ""
+    """Where people see the job's MLflow experiment."""
+    exports: bytes = b""
+    """JSON of `exports.Export` by target; empty where there is none."""
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +95,9 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     max_attempts: int = 3
     idempotency_key: str = ""
+    experiment_id: str = ""
+    experiment_url: str = ""
+    exports: dict[str, Export] = {}
 
     def created(self, now: int) -> tuple[Job, list[Run]]:
         """Return the job and its runs as they are once created at `now`."""
@@ -99,7 +107,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
             tenant=self.tenant,
             owner=self.owner,
             name=self.name,
-            experiment_id="",
+            experiment_id=self.experiment_id,
             state=JobState.PENDING,
             cancelled=False,
             created_at=now,
@@ -110,6 +118,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
             model=self.model,
             threshold=self.threshold,
             test=b"",
+            experiment_url=self.experiment_url,
+            exports=msgspec.json.encode(self.exports) if self.exports else b"",
         )
         return job, [self._run(index, new, now) for index, new in enumerate(self.runs)]
 

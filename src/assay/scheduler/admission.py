@@ -15,12 +15,17 @@ import msgspec
 from assay.config import Settings
 from assay.engines.base import Offer
 from assay.engines.registry import planner
+from assay.exports.mlflow import Experiment, Mlflow
+from assay.exports.remote import RemoteFailed
+from assay.gateway import MlflowServer
 from assay.model.errors import (
     CredentialInBody,
     ExperimentTrackingOff,
+    MlflowFailed,
     ModelUrlRequired,
     ShaIsReadOnly,
 )
+from assay.model.exports import planned
 from assay.model.plan import Context, Model, Plan
 from assay.model.records import Job, NewJob, NewRun, Run
 from assay.model.scores import Criteria
@@ -34,6 +39,7 @@ _CREDENTIAL = re.compile(
     r"(?i)^(api[-_]?key|apikey|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer)$"
 )
 _CREDENTIAL_IN_URL = re.compile(r"(?i)^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@")
+_LONGEST_TAG = 5000
 _PRE_RECORDED = "pre_recorded_data"
 
 
@@ -49,7 +55,8 @@ async def submit(
 ) -> tuple[Job, list[Run]]:
     """Create a job from a normalised submission (`model.submission.JOB`); return it and its runs once they are durable.
 
-    Raises NotFound (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing and
+    A job with an `experiment` gets one at MLflow: the last thing that is done before the job is written. Raises NotFound
+    (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing, MlflowFailed and
     others of the error tree.
     """
     _no_credentials("model", body["model"])
@@ -63,7 +70,8 @@ async def submit(
         chosen.append((provider, provider.benchmark(benchmark["id"]), benchmark))
     if not body["model"].get("url") and any(b.get("test_data_ref", {}).get("type") != _PRE_RECORDED for b in benchmarks):
         raise ModelUrlRequired
-    if "experiment" in body:
+    mlflow = MlflowServer.of(settings)
+    if "experiment" in body and mlflow is None:
         raise ExperimentTrackingOff
     runs = [await _run(settings, body, *one) for one in chosen]
     threshold = body.get("pass_criteria", {}).get("threshold")
@@ -72,8 +80,13 @@ async def submit(
         body = {**body, "collection": {**body["collection"], **stamp}}
         if threshold is None:
             threshold = collection.body.get("pass_criteria", {}).get("threshold")
+    job_id = new_id()
+    experiment = None
+    if "experiment" in body and mlflow is not None:
+        experiment = await _experiment(mlflow, body, job_id, tenant)
+        runs = [_in_experiment(run, body["experiment"], experiment) for run in runs]
     job = NewJob(
-        id=new_id(),
+        id=job_id,
         kind="evaluation",
         tenant=tenant,
         owner=owner,
@@ -86,8 +99,42 @@ async def submit(
         model=body["model"]["name"],
         priority=body.get("priority", 0),
         idempotency_key=idempotency_key,
+        experiment_id=experiment.id if experiment else "",
+        experiment_url=experiment.url if experiment else "",
+        exports=planned(body),
     )
     return await store.apply(CreateJob(job, now()))
+
+
+async def _experiment(server: MlflowServer, body: Mapping[str, Any], job_id: str, tenant: str) -> Experiment:
+    """Return the job's MLflow experiment, made where there was none. Raises MlflowFailed."""
+    asked = body["experiment"]
+    about = {
+        "context": "eval-hub",
+        "evaluation_job_name": body["name"],
+        "evaluation_job_description": body.get("description", "")[:_LONGEST_TAG],
+        "evaluation_job_id": job_id,
+    }
+    tags = {tag["key"]: tag["value"] for tag in asked.get("tags", [])} | {
+        key: value for key, value in about.items() if value
+    }
+    listed = [{"key": key, "value": value} for key, value in tags.items()]
+    try:
+        async with Mlflow(server, tenant) as mlflow:
+            return await mlflow.experiment(asked["name"], listed, asked.get("artifact_location", ""))
+    except RemoteFailed as error:
+        raise MlflowFailed(error=str(error)) from error
+
+
+def _in_experiment(run: NewRun, asked: Mapping[str, Any], experiment: Experiment) -> NewRun:
+    """Return a run whose context names the experiment: it is no part of what the run does."""
+    context = msgspec.structs.replace(
+        run.context,
+        experiment_name=asked["name"],
+        experiment_tags=asked.get("tags", []),
+        experiment_workspace=experiment.workspace,
+    )
+    return msgspec.structs.replace(run, context=context)
 
 
 async def _run(

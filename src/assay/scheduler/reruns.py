@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from assay.model.errors import NotFound, NothingToRerun
+from assay.model.exports import planned
 from assay.model.records import Job, NewJob, NewRun, Run
 from assay.model.shapes import Member, Object, Text
 from assay.model.shapes import read as read_shape
@@ -51,6 +52,9 @@ async def rerun(store: Store, job_id: str, asked: dict[str, Any], *, tenant: str
         model=job.model,
         threshold=job.threshold,
         priority=spec.get("priority", 0),
+        experiment_id=job.experiment_id,
+        experiment_url=job.experiment_url,
+        exports=planned(spec),
     )
     return await store.apply(CreateJob(new, now()))
 

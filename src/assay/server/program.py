@@ -23,6 +23,7 @@ from assay.scheduler import recovery
 from assay.scheduler.catalogue import Catalogue
 from assay.scheduler.catalogue_watch import CatalogueWatch
 from assay.scheduler.offerings import Offerings
+from assay.scheduler.outbox import Outbox
 from assay.server.documents import Documents
 from assay.server.doors import Listeners, bound, doors
 from assay.server.embedded import EmbeddedWorker
@@ -85,6 +86,7 @@ async def _serve(settings: Settings, entries: Catalogue, watch: CatalogueWatch, 
         asyncio.create_task(recovery.watch(store, settings.lease_seconds)),
         asyncio.create_task(recovery.sweep(store, at.blobs)),
         asyncio.create_task(watch.follow(at.offerings)),
+        asyncio.create_task(Outbox(store, settings).empty()),
     ]
     embedded = EmbeddedWorker(settings, listeners.worker_url, at.worker_key) if worker else None
     if embedded:

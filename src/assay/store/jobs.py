@@ -8,9 +8,9 @@ import msgspec
 
 from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound
 from assay.model.identity import digest
+from assay.model.messages import CANCELLED
 from assay.model.plan import Plan
 from assay.model.records import Job, NewJob, Run
-from assay.model.results import Message
 from assay.model.states import HELD, TERMINAL_JOBS, TERMINAL_RUNS, Cause, JobState, RunState, Status, Verdict
 from assay.store import life
 from assay.store.base import QUEUE, Signal, Steps, job_topic, run, worker_topic
@@ -19,9 +19,6 @@ from assay.store.queries import JobWithRuns
 from assay.store.rows import encode, report_of, run_of
 
 _plan = msgspec.json.Decoder(Plan)
-
-CANCELLED = Message("Evaluation job cancelled", "evaluation_job_cancelled", "server")
-"""What a cancelled job and its runs say."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,7 @@ class CreateJob:
                 known = yield from JobWithRuns(row["job_id"]).steps()
                 assert known is not None
                 return known
+        made, runs = job.created(self.now)
         yield run(
             "insert_job",
             id=job.id,
@@ -57,6 +55,9 @@ class CreateJob:
             collection=job.collection,
             model=job.model,
             threshold=job.threshold,
+            experiment_id=job.experiment_id,
+            experiment_url=job.experiment_url,
+            exports=made.exports,
         )
         yield run("insert_job_spec", job_id=job.id, spec=job.spec)
         for tag in job.tags:
@@ -82,7 +83,7 @@ class CreateJob:
         first = job.runs[0].plan
         yield JobMoved(job.tenant, first.provider_id, job.collection, None, JobState.PENDING, 0.0)
         yield JobActed("created", first.runtime, job.tenant)
-        return job.created(self.now)
+        return made, runs
 
 
 def _visible(job_id: str, tenant: str | None) -> Steps[tuple[JobState, str]]:

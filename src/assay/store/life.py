@@ -17,6 +17,7 @@ from assay.model.records import Run
 from assay.model.results import Message, Report, Result, took_s
 from assay.model.scores import job_test
 from assay.model.states import (
+    TERMINAL_JOBS,
     TERMINAL_RUNS,
     Cause,
     JobState,
@@ -29,6 +30,7 @@ from assay.model.states import (
 )
 from assay.store.base import QUEUE, Row, Signal, Steps, job_topic, run, worker_topic
 from assay.store.changes import JobMoved, RunMoved
+from assay.store.exports import schedule
 from assay.store.rows import encode, report_of
 
 _context = msgspec.json.Decoder(Context)
@@ -94,6 +96,8 @@ def move(
     if count:
         seconds = took_s(after, now) if to is RunState.COMPLETED or to is RunState.FAILED else None
         yield from recount(before.job_id, [(before, status, seconds)], now)
+        if before.state in TERMINAL_RUNS and status is before.status:
+            yield from _told_anew(before.job_id, now)
     if ended and holds and before.worker and verdict is not Verdict.ADAPTER:
         yield Signal(worker_topic(before.worker))
     if queued:
@@ -130,6 +134,9 @@ def recount(job_id: str, moved: Iterable[Moved], now: int, cancel: bool = False)
     test = b""
     if state is JobState.COMPLETED:
         test = (yield from _test(job_id, row)) if before_state is not state else row["test"]
+    exports = row["exports"]
+    if exports and state in TERMINAL_JOBS:
+        exports = yield from schedule(job_id, exports, now)
     yield run(
         "update_job",
         id=job_id,
@@ -137,6 +144,7 @@ def recount(job_id: str, moved: Iterable[Moved], now: int, cancel: bool = False)
         cancelled=int(cancelled),
         now=now,
         test=test,
+        exports=exports,
         **{f"n_{status}": counts[status] for status in Status},
     )
     if state is not before_state:
@@ -144,6 +152,13 @@ def recount(job_id: str, moved: Iterable[Moved], now: int, cancel: bool = False)
         age_s = (now - row["created_at"]) / 1_000_000
         yield JobMoved(row["tenant"], row["first_provider"], row["collection"], before_state, state, age_s)
     yield Signal(job_topic(job_id))
+
+
+def _told_anew(job_id: str, now: int) -> Steps[None]:
+    """Export the card of a job again: nothing that counts has changed, but a benchmark has more to say."""
+    (row,) = yield run("job_to_change", id=job_id)
+    if row["exports"] and row["state"] in TERMINAL_JOBS:
+        yield run("set_job_exports", id=job_id, exports=(yield from schedule(job_id, row["exports"], now)))
 
 
 def _test(job_id: str, job: Row) -> Steps[bytes]:

@@ -81,6 +81,8 @@ def job_of(row: Row) -> Job:
         model=row["model"],
         threshold=row["threshold"],
         test=row["test"],
+        experiment_url=row["experiment_url"],
+        exports=row["exports"],
     )
 
 

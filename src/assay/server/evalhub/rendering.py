@@ -10,15 +10,17 @@ from typing import Any
 
 import msgspec
 
+from assay.model.exports import COMPLETED, MLFLOW, OCI, Export
+from assay.model.messages import CREATED, job_message
 from assay.model.records import Job, Run
-from assay.model.states import HELD, TERMINAL_STATUSES, JobState, Status
+from assay.model.results import Message
+from assay.model.states import HELD, TERMINAL_STATUSES
 from assay.scheduler.catalogue import Entry
 from assay.scheduler.identifiers import rfc3339
 from assay.server.respond import dump, escape
-from assay.store.jobs import CANCELLED
 from assay.store.rows import report_of, result_of
 
-CREATED = ("Evaluation job created", "evaluation_job_created")
+_exports_decoder = msgspec.json.Decoder(dict[str, Export])
 
 
 def job_document(job: Job, runs: list[Run], *, created: bool = False) -> bytes:
@@ -31,10 +33,9 @@ def job_document(job: Job, runs: list[Run], *, created: bool = False) -> bytes:
         resource["owner"] = job.owner
     if job.experiment_id:
         resource["mlflow_experiment_id"] = job.experiment_id
-    text, code = CREATED if created else _message(job, runs)
     status = {
         "state": job.state,
-        "message": {"message": text, "message_code": code, "message_origin": "server"},
+        "message": CREATED if created else _message(job, runs),
         "benchmarks": [_status_row(run) for run in runs],
     }
     results: dict[str, Any] = {}
@@ -43,8 +44,24 @@ def job_document(job: Job, runs: list[Run], *, created: bool = False) -> bytes:
     rows = [_result_row(run) for run in runs if run.result and run.status in TERMINAL_STATUSES]
     if rows:
         results["benchmarks"] = rows
+    if job.experiment_url:
+        results["mlflow_experiment_url"] = job.experiment_url
+    if job.exports:
+        results |= _exports(job)
     head = dump({"resource": resource, "status": status, "results": results})
     return head[:-1] + b"," + escape(_spec(job, runs))[1:] + b"\n"
+
+
+def _exports(job: Job) -> dict[str, Any]:
+    """Return what became of the evaluation card, by target."""
+    shown: dict[str, Any] = {}
+    for target, export in _exports_decoder.decode(job.exports).items():
+        shown[target] = {"status": {"state": export.state, "message": export.message}}
+        if export.state == COMPLETED and target == OCI:
+            shown[target]["evaluation_card"] = {"oci_digest": export.digest, "oci_reference": export.reference}
+        elif export.state == COMPLETED and target == MLFLOW:
+            shown[target]["evaluation_card"] = {"run_id": export.reference}
+    return shown
 
 
 def _spec(job: Job, runs: list[Run]) -> bytes:
@@ -60,21 +77,8 @@ def _spec(job: Job, runs: list[Run]) -> bytes:
     return msgspec.json.encode(spec)
 
 
-def _message(job: Job, runs: list[Run]) -> tuple[str, str]:
-    """Return the sentence about a job's state, and its code."""
-    if job.state is JobState.CANCELLED:
-        return CANCELLED.message, CANCELLED.message_code
-    text = f"Evaluation job is {job.state}"
-    if job.state in (JobState.FAILED, JobState.PARTIALLY_FAILED):
-        stopped = any(run.status is Status.CANCELLED for run in runs)
-        if job.state is JobState.PARTIALLY_FAILED:
-            text = "Some of the benchmarks failed or cancelled" if stopped else "Some of the benchmarks failed"
-        text += ". \n"
-        for run in runs:
-            error = report_of(run).error_message if run.status is Status.FAILED else None
-            if error:
-                text += f"Benchmark {run.benchmark_id} failed with message: {error.message}\n"
-    return text, "evaluation_job_updated"
+def _message(job: Job, runs: list[Run]) -> Message:
+    return job_message(job.state, ((run.benchmark_id, run.status, report_of(run).error_message) for run in runs))
 
 
 def _status_row(run: Run) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 -- name: insert_job
-INSERT INTO jobs (id, kind, tenant, owner, name, state, created_at, updated_at, n_pending, threshold, collection, model)
-VALUES (:id, :kind, :tenant, :owner, :name, 'pending', :now, :now, :n_pending, :threshold, :collection, :model)
+INSERT INTO jobs (id, kind, tenant, owner, name, state, created_at, updated_at, n_pending, threshold, collection, model,
+                  experiment_id, experiment_url, exports)
+VALUES (:id, :kind, :tenant, :owner, :name, 'pending', :now, :now, :n_pending, :threshold, :collection, :model,
+        :experiment_id, :experiment_url, :exports)
 
 -- name: insert_job_spec
 INSERT INTO job_specs (job_id, spec) VALUES (:job_id, :spec)
@@ -15,7 +17,7 @@ INSERT INTO idempotency_keys (tenant, key, digest, job_id) VALUES (:tenant, :key
 SELECT job_id, digest FROM idempotency_keys WHERE tenant = :tenant AND key = :key
 
 -- name: job_to_change
-SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test,
+SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test, exports,
        n_pending, n_running, n_completed, n_failed, n_cancelled,
        (SELECT provider_id FROM runs WHERE job_id = :id AND idx = 0) AS first_provider
 FROM jobs WHERE id = :id {for_update}
@@ -25,11 +27,11 @@ SELECT tenant, version, state FROM jobs WHERE id = :id
 
 -- name: job_with_spec
 SELECT j.id, j.kind, j.tenant, j.owner, j.name, j.experiment_id, j.state, j.cancelled, j.created_at, j.updated_at, j.version,
-       j.threshold, j.collection, j.model, j.test, s.spec
+       j.threshold, j.collection, j.model, j.test, j.experiment_url, j.exports, s.spec
 FROM jobs j JOIN job_specs s ON s.job_id = j.id WHERE j.id = :id
 
 -- name: update_job
-UPDATE jobs SET state = :state, cancelled = :cancelled, updated_at = :now, version = version + 1, test = :test,
+UPDATE jobs SET state = :state, cancelled = :cancelled, updated_at = :now, version = version + 1, test = :test, exports = :exports,
   n_pending = :n_pending, n_running = :n_running, n_completed = :n_completed, n_failed = :n_failed,
   n_cancelled = :n_cancelled
 WHERE id = :id
@@ -42,7 +44,7 @@ DELETE FROM jobs WHERE id = :id
 
 -- name: jobs_of_page
 SELECT j.id, j.kind, j.tenant, j.owner, j.name, j.experiment_id, j.state, j.cancelled, j.created_at, j.updated_at, j.version,
-       j.threshold, j.collection, j.model, j.test, s.spec
+       j.threshold, j.collection, j.model, j.test, j.experiment_url, j.exports, s.spec
 FROM jobs j JOIN job_specs s ON s.job_id = j.id
 WHERE j.id IN (SELECT value FROM json_each(:ids))
 
