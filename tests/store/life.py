@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from assay.model.exports import Export
 from assay.model.ids import uuid7
 from assay.model.plan import Context, Model, Plan
 from assay.model.protocol import Ending, Heartbeat, Holding, Lease, Registration
@@ -66,6 +67,7 @@ def new_job(
     model: str = "",
     collection: str = "",
     threshold: float | None = None,
+    exports: Sequence[str] = (),
 ) -> NewJob:
     """A submission of `runs` benchmarks b0, b1, … of provider p."""
     job_id = new_id()
@@ -90,6 +92,7 @@ def new_job(
         priority=priority,
         max_attempts=max_attempts,
         idempotency_key=key,
+        exports={target: Export() for target in exports},
     )
 
 
