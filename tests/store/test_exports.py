@@ -9,10 +9,8 @@ from assay.model.records import NewJob
 from assay.model.results import Message
 from assay.model.states import Status
 from assay.store.exports import EndExport, NextExport, Parcel, ReleaseExports, TakeExports
-from assay.store.jobs import DeleteJob
-from assay.store.queries import EventsOfJob, JobWithRuns
 
-from .life import GRACE, SECOND, Ask, Life
+from .life import GRACE, SECOND, Life
 
 HOLD = 60 * SECOND
 ARRIVED = Export(state=COMPLETED, message=Message("arrived", "c", "server"), reference="r")
@@ -27,20 +25,12 @@ async def end(life: Life, parcel: Parcel, outcome: Export = ARRIVED, retry_at: i
 
 
 async def states(life: Life, job: NewJob) -> dict[str, str]:
-    found = await life.store.lookup(JobWithRuns(job.id))
-    assert found is not None
-    exports = msgspec.json.decode(found[0].exports, type=dict[str, Export])
+    exports = msgspec.json.decode((await life.job(job)).exports, type=dict[str, Export])
     return {target: export.state for target, export in exports.items()}
 
 
-async def version(life: Life, job: NewJob) -> int:
-    found = await life.store.lookup(JobWithRuns(job.id))
-    assert found is not None
-    return found[0].version
-
-
 async def left(life: Life) -> int:
-    (row,) = await life.store.lookup(Ask("SELECT count(*) AS n FROM outbox"))
+    (row,) = await life.ask("SELECT count(*) AS n FROM outbox")
     return int(row["n"])
 
 
@@ -87,13 +77,13 @@ async def test_a_card_that_arrived_leaves_the_outbox_and_its_job_says_so(life: L
     job = await life.submit(exports=[MLFLOW, OCI])
     await life.report(job, Status.COMPLETED)
     by_target = {parcel.target: parcel for parcel in await take(life)}
-    before = await version(life, job)
+    before = (await life.job(job)).version
     assert await end(life, by_target[MLFLOW])
     assert await states(life, job) == {MLFLOW: COMPLETED, OCI: "pending"}
-    assert await version(life, job) > before
+    assert (await life.job(job)).version > before
     assert await end(life, by_target[OCI], Export(state=FAILED))
     assert await left(life) == 0
-    story = [event.type for event in await life.store.lookup(EventsOfJob(job.id))]
+    story = [event.type for event in await life.events(job)]
     assert story[-2:] == ["job.card_exported", "job.card_not_exported"]
 
 
@@ -134,6 +124,21 @@ async def test_a_job_that_changes_after_its_end_is_exported_again(life: Life) ->
     assert await states(life, job) == {MLFLOW: COMPLETED}
 
 
+async def test_a_benchmark_that_has_more_to_say_is_exported_again(life: Life) -> None:
+    job = await life.submit(exports=[MLFLOW])
+    await life.register()
+    (lease,) = await life.take()
+    await life.start(lease)
+    await life.end(lease, "exited", code="process_exited", exit_code=9)
+    life.later(GRACE)
+    await life.lapse_graces()
+    (of_the_watchdog,) = await take(life)
+    assert await end(life, of_the_watchdog)
+    await life.report(job, Status.FAILED)
+    assert await states(life, job) == {MLFLOW: "pending"}
+    assert len(await take(life)) == 1
+
+
 async def test_what_a_stopped_server_held_is_due_at_its_start(life: Life) -> None:
     await life.report(await life.submit(exports=[MLFLOW]), Status.COMPLETED)
     await take(life)
@@ -145,6 +150,6 @@ async def test_a_deleted_job_takes_its_cards_with_it(life: Life) -> None:
     job = await life.submit(exports=[MLFLOW])
     await life.report(job, Status.COMPLETED)
     (parcel,) = await take(life)
-    await life.store.apply(DeleteJob(job.id, ""))
+    await life.delete(job)
     assert await left(life) == 0
     assert not await end(life, parcel)
