@@ -103,3 +103,30 @@ def test_validate_reads_the_catalogue_beside_the_file_too(cli: Cli, tmp_path: Pa
     checked = cli("config", "validate", str(tmp_path))
     assert checked.code == 2
     assert "p.yaml is not valid: it must have a non-empty `id`" in checked.err
+
+
+def test_mlflows_own_variables_count_where_ours_are_not_set(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://theirs.example")
+    shown = cli("config", "show", "--json").json["mlflow_tracking_uri"]
+    assert shown == {"value": "http://theirs.example", "origin": "environment MLFLOW_TRACKING_URI"}
+    monkeypatch.setenv("ASSAY_MLFLOW_TRACKING_URI", "https://ours.example/mlflow/")
+    shown = cli("config", "show", "--json").json["mlflow_tracking_uri"]
+    assert shown == {"value": "https://ours.example/mlflow", "origin": "environment ASSAY_MLFLOW_TRACKING_URI"}
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        ("sqlite:///mlflow.db", "a URL that begins with http:// or https:// is needed"),
+        ("http://user:pw@mlflow.example", "it holds a user name or password"),
+        ("http://mlflow.example/?a=b", "a URL without a query is needed"),
+    ],
+)
+def test_an_address_that_is_no_mlflow_server_is_refused(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, uri: str, problem: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    shown = cli("config", "show")
+    assert shown.code != 0
+    assert "mlflow_tracking_uri (environment MLFLOW_TRACKING_URI)" in shown.err
+    assert problem in shown.err

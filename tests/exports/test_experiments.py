@@ -124,7 +124,7 @@ def test_an_address_without_a_server_is_named(serve: Callable[..., Served]) -> N
 def test_a_wrong_token_is_told_apart_and_not_shown(serve: Callable[..., Served], door: FrontDoor) -> None:
     served = serve(ASSAY_MLFLOW_TRACKING_URI=door.url, ASSAY_MLFLOW_TOKEN="wrong-" + TOKEN)
     message = refused(submit(served.api, {"name": "e"}))
-    assert "MLflow answered 401; check the settings mlflow_token and mlflow_token_path" in message
+    assert "MLflow answered 401; check the settings mlflow_token and mlflow_token_file" in message
     assert TOKEN not in served.log.read_text()
 
 
@@ -132,8 +132,8 @@ def test_the_token_file_counts_more_and_is_read_each_time(
     serve: Callable[..., Served], door: FrontDoor, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
-    api = serve(ASSAY_MLFLOW_TRACKING_URI=door.url, ASSAY_MLFLOW_TOKEN="stale", ASSAY_MLFLOW_TOKEN_PATH=str(file)).api
-    assert f"The file {file} of mlflow_token_path cannot be read" in refused(submit(api, {"name": "e"}))
+    api = serve(ASSAY_MLFLOW_TRACKING_URI=door.url, ASSAY_MLFLOW_TOKEN="stale", ASSAY_MLFLOW_TOKEN_FILE=str(file)).api
+    assert f"The file {file} of mlflow_token_file cannot be read" in refused(submit(api, {"name": "e"}))
     file.write_text(f"{TOKEN}\n")
     assert submit(api, {"name": unique("by-file")}).status == 202
     file.write_text("another\n")

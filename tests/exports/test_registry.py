@@ -67,7 +67,7 @@ def test_the_card_is_an_artifact_with_its_own_tag(
     serve: Callable[..., Served], guarded: RegistryUnderTest, tmp_path: Path
 ) -> None:
     file = docker_config(tmp_path / "docker" / "config.json", guarded.host)
-    api = serve(ASSAY_OCI_AUTH_CONFIG_PATH=str(file)).api
+    api = serve(ASSAY_OCI_AUTH_CONFIG_FILE=str(file)).api
     host = f"http://{guarded.host}"
     coordinates = {"oci_host": host, "oci_repository": "team/cards", "oci_tag": "v1", "annotations": {"a": "b"}}
     job_id = ended(api, coordinates)
@@ -95,7 +95,7 @@ def test_the_sdk_reads_what_became_of_the_card(
     serve: Callable[..., Served], guarded: RegistryUnderTest, tmp_path: Path
 ) -> None:
     file = docker_config(tmp_path / "docker" / "config.json", guarded.host)
-    api = serve(ASSAY_OCI_AUTH_CONFIG_PATH=str(file)).api
+    api = serve(ASSAY_OCI_AUTH_CONFIG_FILE=str(file)).api
     job_id = ended(api, {"oci_host": f"http://{guarded.host}", "oci_repository": "cards"})
     settled(api, job_id, "completed", "failed")
     oci = EvaluationJob.model_validate(api.job(job_id)).results.oci
@@ -117,10 +117,10 @@ def test_a_wrong_password_is_told_and_tried_again_once_it_is_right(
     serve: Callable[..., Served], guarded: RegistryUnderTest, tmp_path: Path
 ) -> None:
     file = docker_config(tmp_path / "docker" / "config.json", guarded.host, "wrong-password")
-    served = serve(ASSAY_OCI_AUTH_CONFIG_PATH=str(file))
+    served = serve(ASSAY_OCI_AUTH_CONFIG_FILE=str(file))
     job_id = ended(served.api, {"oci_host": f"http://{guarded.host}", "oci_repository": "cards"})
     message = attempted(served.api, job_id)
-    assert "it answered 401; check the key in the file of the setting oci_auth_config_path" in message
+    assert "it answered 401; check the key in the file of the setting oci_auth_config_file" in message
     docker_config(file, guarded.host)
     settled(served.api, job_id, "completed")
     assert "wrong-password" not in served.log.read_text() + message
@@ -133,7 +133,7 @@ def test_a_registry_with_a_token_server_gets_a_token(serve: Callable[..., Served
     ):
         host = door.url.removeprefix("http://")
         file = docker_config(tmp_path / "docker" / "config.json", host)
-        api = serve(ASSAY_OCI_AUTH_CONFIG_PATH=str(file)).api
+        api = serve(ASSAY_OCI_AUTH_CONFIG_FILE=str(file)).api
         job_id = ended(api, {"oci_host": door.url, "oci_repository": "cards"})
         settled(api, job_id, "completed", "failed")
         assert inner.manifest("cards", f"evaluation-card-{job_id}")

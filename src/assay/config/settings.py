@@ -66,7 +66,7 @@ SETTINGS = (
     Setting("mlflow_token", "ASSAY_MLFLOW_TOKEN", "", str, "token for MLflow", secret=True, also="MLFLOW_TRACKING_TOKEN"),
     Setting("mlflow_token_file", "ASSAY_MLFLOW_TOKEN_FILE", "", read.optional_path, "file with that token; it counts more"),
     Setting("mlflow_workspace", "ASSAY_MLFLOW_WORKSPACE", "", str, "workspace of MLflow"),
-    Setting("oci_auth_config_file", "ASSAY_OCI_AUTH_CONFIG_FILE", "", read.optional_path, "Docker config.json for registries"),
+    Setting("oci_auth_config_file", "ASSAY_OCI_AUTH_CONFIG_FILE", "", read.optional_path, "keys of registries (Docker)"),
     Setting("oci_ca_cert_file", "ASSAY_OCI_CA_CERT_FILE", "", read.optional_path, "CA of registries' certificates"),
     Setting("oci_http_timeout_seconds", "ASSAY_OCI_HTTP_TIMEOUT_SECONDS", "30", read.patience, "patience with a registry"),
     Setting("termination_file", "ASSAY_TERMINATION_FILE", "", read.optional_path, "file for what made a start fail"),

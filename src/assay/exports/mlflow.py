@@ -199,5 +199,5 @@ def _refusal(answer: Answer) -> _Refused:
     if reason or code:
         text += f": {reason or code}"
     elif answer.status in (401, 403):
-        text += "; check the settings mlflow_token and mlflow_token_path"
+        text += "; check the settings mlflow_token and mlflow_token_file"
     return _Refused(text, answer.status, code or "")

@@ -136,7 +136,7 @@ class Repository:
             return self._login.basic
         asked = dict(_CHALLENGE.findall(rest))
         if scheme.lower() != "bearer" or not asked.get("realm") or self._login.token:
-            text = f"the registry {self._origin} wants a key, and takes none from the file of oci_auth_config_path"
+            text = f"the registry {self._origin} wants a key, and takes none from the file of oci_auth_config_file"
             raise RemoteFailed(text)
         realm = URL(asked["realm"])
         if self._secure and realm.scheme != "https":
@@ -162,5 +162,5 @@ def _digest(content: bytes) -> str:
 
 
 def _refused(what: str, answer: Answer) -> RemoteFailed:
-    hint = "; check the key in the file of the setting oci_auth_config_path" if answer.status in (401, 403) else ""
+    hint = "; check the key in the file of the setting oci_auth_config_file" if answer.status in (401, 403) else ""
     return RemoteFailed(f"the registry refused {what}: it answered {answer.status}{hint}")

@@ -29,8 +29,8 @@ class MlflowServer:
         return cls(
             url=settings.mlflow_tracking_uri,
             token=settings.mlflow_token,
-            token_path=settings.mlflow_token_path,
-            ca_cert=settings.mlflow_ca_cert_path,
+            token_path=settings.mlflow_token_file,
+            ca_cert=settings.mlflow_ca_cert_file,
             timeout_s=settings.mlflow_http_timeout_seconds or 30.0,
             workspace=settings.mlflow_workspace,
         )
@@ -47,12 +47,12 @@ class MlflowServer:
                 data = file.read(MAX_SECRET_BYTES + 1)
         except OSError as error:
             raise CredentialError(
-                f"The file {self.token_path} of mlflow_token_path cannot be read: {error.strerror}."
+                f"The file {self.token_path} of mlflow_token_file cannot be read: {error.strerror}."
             ) from None
         try:
             token = data.decode().strip()
         except UnicodeDecodeError:
             token = ""
         if not token or len(data) > MAX_SECRET_BYTES:
-            raise CredentialError(f"The file {self.token_path} of mlflow_token_path holds no token.")
-        return Credential(token, "mlflow_token_path")
+            raise CredentialError(f"The file {self.token_path} of mlflow_token_file holds no token.")
+        return Credential(token, "mlflow_token_file")

@@ -150,14 +150,14 @@ class Outbox:
         coordinates = asked["coordinates"]
         host = coordinates["oci_host"]
         file = docker_config.find(
-            settings.secrets_dir, asked.get("k8s", {}).get("connection", ""), settings.oci_auth_config_path
+            settings.secrets_dir, asked.get("k8s", {}).get("connection", ""), settings.oci_auth_config_file
         )
         login = await asyncio.to_thread(docker_config.login, file, host.partition("://")[2] or host)
         tag = f"{coordinates.get('oci_tag') or 'evaluation-card'}-{job.id}"
         config, layer = _blobs(job, card(job, runs))
         annotations = {**coordinates.get("annotations", {}), "evaluation_job_id": job.id, _TITLE: tag}
         timeout_s = settings.oci_http_timeout_seconds or 30.0
-        async with Remote("the registry", ca_cert=settings.oci_ca_cert_path, timeout_s=timeout_s) as remote:
+        async with Remote("the registry", ca_cert=settings.oci_ca_cert_file, timeout_s=timeout_s) as remote:
             repository = oci.Repository(remote, host, coordinates["oci_repository"], login)
             pushed = await repository.push(tag, config, [layer], annotations)
         return Export(state=COMPLETED, message=_EXPORTED, reference=pushed.reference, digest=pushed.digest)
