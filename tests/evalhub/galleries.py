@@ -99,6 +99,9 @@ INVALID: list[tuple[Change, str]] = [
     ),
     ({REF: {}}, NO_SOURCE),
     ({REF: {"type": "data_set"}}, NO_SOURCE),
+    ({REF: {"type": "x"}}, NO_SOURCE),
+    ({REF: {"type": "x", "pvc": {"claim_name": "c"}}}, "type must be one of: data_set, pre_recorded_data"),
+    ({REF: {"type": "x", "s3": {}, "pvc": {}}}, TWO_SOURCES),
     ({REF: {"pvc": {}}}, one("benchmarks[0].test_data_ref.pvc.claim_name")),
     ({REF: {"pvc": {"claim_name": "Bad_Name"}}}, one("benchmarks[0].test_data_ref.pvc.claim_name", "rfc1123_dns_label")),
     (

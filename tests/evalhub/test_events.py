@@ -264,7 +264,7 @@ def test_an_ended_job_takes_no_event(api: Api, end: str, status: str) -> None:
     before = api.job(job_id)
     reply = api.report(job_id, status)
     assert (reply.status, reply.code) == (409, "job_can_not_be_updated")
-    assert reply.message == f"The job {job_id} can not be {status} because it is '{end}'."
+    assert reply.message == f"The job {job_id} can not be running because it is '{end}'."
     assert api.job(job_id) == before
 
 

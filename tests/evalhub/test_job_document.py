@@ -45,6 +45,13 @@ def test_a_new_job_is_pending_with_a_row_for_every_benchmark(api: Api) -> None:
     assert reply.json["results"] == {}
 
 
+def test_a_job_was_created_until_somebody_reports(api: Api) -> None:
+    job_id = api.submit()
+    assert api.job(job_id)["status"]["message"]["message_code"] == "evaluation_job_created"
+    assert api.report(job_id, "pending").status == 204
+    assert api.job(job_id)["status"]["message"]["message"] == "Evaluation job is pending"
+
+
 def test_the_resource_has_an_id_an_owner_a_tenant_and_times_that_stay_as_they_are(api: Api) -> None:
     mine = api.as_(x_tenant="team-a", x_user="system:serviceaccount:ns:sa")
     created = mine.post(JOBS, job_body()).json["resource"]

@@ -38,13 +38,27 @@ def test_the_log_of_a_job_has_a_line_before_each_benchmark(api: Api) -> None:
 
 def test_lines_are_shown_bare(api: Api, held: Held) -> None:
     held.append(0, framed("one", "", "1700000000000 looks like a frame", "ü"))
-    assert log(api, held) == "one\n\n1700000000000 looks like a frame\nü\n"
+    assert log(api, held) == "one\n\n1700000000000 looks like a frame\nü"
     assert api.get(f"{JOBS}/{held.job_id}/logs").text.split("\n", 1)[1] == log(api, held)
+
+
+def test_a_tail_ends_without_a_newline_and_a_whole_log_as_it_was_written(api: Api, held: Held) -> None:
+    held.append(0, framed("one", "two"))
+    assert log(api, held, "?tail_lines=1") == "two"
+    assert log(api, held, "?tail_lines=-1") == "one\ntwo\n"
+
+
+def test_the_logs_of_two_benchmarks_are_parted_by_one_newline(api: Api, worker: Worker) -> None:
+    held = worker.take(api, benchmarks=[{"id": "b0", "provider_id": "manual"}, {"id": "b1", "provider_id": "manual"}])
+    held.append(0, framed("last words"))
+    _, words, header, *_ = api.get(f"{JOBS}/{held.job_id}/logs").text.split("\n")
+    assert words == "last words"
+    assert header == f"=== pod={held.job_id}-1 container=local benchmark_id=b1 ==="
 
 
 def test_bytes_that_are_no_text_do_not_matter(api: Api, held: Held) -> None:
     held.append(0, framed("x").replace(b"x", b"\xff\x00\xfe"))
-    assert api.get(f"{JOBS}/{held.job_id}/benchmarks/0/logs").body == b"\xff\x00\xfe\n"
+    assert api.get(f"{JOBS}/{held.job_id}/benchmarks/0/logs").body == b"\xff\x00\xfe"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,44 @@ def test_a_provider_of_ones_own_has_its_tenant_and_owner_and_can_be_submitted_to
     assert tenant.post(JOBS, job).status == 202
 
 
+def test_a_provider_is_answered_with_its_members_in_the_contracts_order(tenant: Api) -> None:
+    benchmark = {"tags": ["x"], "dataset_size": 1, "metrics": ["m"], "category": "c", "description": "d", "name": "n"}
+    runtime = {"local": {"command": "true"}, "k8s": {"image": "i", "cpu_request": "100m"}}
+    body = {"runtime": runtime, "benchmarks": [benchmark | {"url": "u", "id": "b"}], "title": "t", "description": "d"}
+    made = tenant.post(PROVIDERS, body | {"name": "p"}).json
+    assert list(made) == ["resource", "name", "description", "title", "benchmarks", "runtime"]
+    assert list(made["benchmarks"][0]) == [
+        "id", "url", "name", "description", "category", "metrics", "num_few_shot", "dataset_size", "tags",
+    ]  # fmt: skip
+    assert list(made["runtime"]) == ["k8s", "local"]
+    assert list(made["runtime"]["k8s"].items()) == [
+        ("Image", "i"), ("Entrypoint", []), ("CPURequest", "100m"), ("MemoryRequest", ""), ("CPULimit", ""),
+        ("MemoryLimit", ""), ("Env", []),
+        ("cpu_request", "100m"), ("memory_request", ""), ("cpu_limit", ""), ("memory_limit", ""),
+    ]  # fmt: skip
+
+
+def test_what_is_read_can_be_written_back_and_changed_in_either_spelling(tenant: Api) -> None:
+    runtime = {"k8s": {"image": "i", "cpu_request": "1", "env": [{"name": "A", "value": "1"}]}}
+    path = f"{PROVIDERS}/{_made(tenant, PROVIDERS, {'name': 'p', 'runtime': runtime})}"
+    shown = tenant.get(path).json
+    assert tenant.call("PUT", path, shown).json["runtime"] == shown["runtime"]
+    for name, value in (("cpu_request", "2"), ("CPURequest", "3"), ("image", "j"), ("env/0/value", "4")):
+        operation = {"op": "replace", "path": f"/runtime/k8s/{name}", "value": value}
+        assert tenant.call("PATCH", path, [operation]).status == 200
+    changed = tenant.get(path).json["runtime"]["k8s"]
+    assert [changed[name] for name in ("cpu_request", "CPURequest", "Image")] == ["3", "3", "j"]
+    assert changed["Env"] == [{"Name": "A", "Value": "4"}]
+
+
+def test_the_url_of_a_benchmark_comes_from_its_provider_and_stands_after_the_names(tenant: Api) -> None:
+    benchmark = {"id": "b", "url": "https://example.com/b"}
+    provider_id = _made(tenant, PROVIDERS, {"name": "p", "benchmarks": [benchmark]})
+    listed = [{"weight": 1.0, "url": "http://other.example", "provider_id": provider_id, "id": "b"}]
+    made = tenant.post(COLLECTIONS, _collection(benchmarks=listed))
+    assert made.body.count(b'"url":"https://example.com/b","weight":1}') == 1
+
+
 def test_another_tenant_sees_system_resources_and_not_mine(tenant: Api, api: Api) -> None:
     provider_id = _made(tenant, PROVIDERS, {"name": "own", "benchmarks": [{"id": "b"}]})
     stranger = api.as_(x_tenant="stranger", x_user="you")
@@ -79,6 +117,24 @@ def test_put_replaces_all_but_the_identity(tenant: Api) -> None:
     assert "description" not in after
     assert after["resource"]["created_at"] == before["resource"]["created_at"]
     assert after["resource"]["updated_at"] > before["resource"]["updated_at"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "problem"),
+    [
+        ({"op": "replace", "path": "/benchmarks/9/weight", "value": 1}, "doc is missing path: /benchmarks/9/weight"),
+        ({"op": "replace", "path": "/benchmarks/9", "value": {}}, "doc is missing key: /benchmarks/9"),
+        ({"op": "add", "path": "/custom/a/b", "value": 1}, 'doc is missing path: "/custom/a/b"'),
+        ({"op": "remove", "path": "/custom/a/b"}, 'doc is missing path: "/custom/a/b"'),
+    ],
+)
+def test_an_operation_that_does_not_apply_is_told_in_the_contracts_words(
+    tenant: Api, operation: dict[str, Any], problem: str
+) -> None:
+    path = f"{COLLECTIONS}/{_made(tenant, COLLECTIONS, _collection())}"
+    reply = tenant.call("PATCH", path, [operation])
+    assert (reply.status, reply.code) == (400, "invalid_json_request")
+    assert f"'{operation['op']} operation does not apply: {problem}: missing value'" in reply.message
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def ids(api: Api, query: str = "") -> list[str]:
 
 def test_a_provider_is_shown_as_its_file_has_it(api: Api) -> None:
     document = api.get(f"{PROVIDERS}/tagged").json
-    assert list(document) == ["resource", "name", "title", "description", "tags", "benchmarks", "runtime"]
+    assert list(document) == ["resource", "name", "description", "title", "tags", "benchmarks", "runtime"]
     assert list(document["resource"]) == ["id", "created_at", "updated_at", "owner"]
     assert (document["resource"]["id"], document["resource"]["owner"]) == ("tagged", "system")
     assert (document["name"], document["title"], document["tags"]) == ("tagged", "Tagged", ["red", "blue"])

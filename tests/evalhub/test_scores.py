@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.client import Api
+from tests.server.client import JOBS, Api
 
 Benchmark = dict[str, Any]
 
@@ -50,6 +50,14 @@ def test_a_benchmark_is_held_against_its_threshold(api: Api, benchmark: Benchmar
         "threshold": benchmark["pass_criteria"]["threshold"],
         "pass": passed,
     }
+
+
+def test_whole_numbers_are_written_without_a_fraction(api: Api) -> None:
+    job_id = judged(api, [wants("acc", 1.0, weight=2.0)], [{"acc": 1.0}])["resource"]["id"]
+    text = api.get(f"{JOBS}/{job_id}").text
+    assert '"test":{"primary_score":1,"primary_score_metric":"acc","threshold":1,"pass":true}' in text
+    assert '"test":{"score":1,"threshold":0.5,"pass":true}' in text
+    assert '"weight":2,' in text
 
 
 def test_the_providers_criteria_count_where_the_job_has_none(api: Api) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from assay.model.errors import BadRequest, InvalidJson, ValidationFailed
 from assay.model.offering import COLLECTION, PROVIDER
-from assay.model.shapes import Object, read
+from assay.model.shapes import Object, read, spelled
 
 from .bodies import REMOVED, changed, failed
 from .json_values import ANYTHING
@@ -67,6 +67,11 @@ REFUSED_PROVIDERS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"agent": {"target_type": "x"}}, "target_type must be one of: model, agent, inference_server"),
     ({"agent": {"summary": "s" * 201}}, provider_failed(("agent.summary", "max"))),
+    ({"runtime": {"k8s": {"image_pull_policy": "never"}}}, "image_pull_policy must be one of: if_not_present, always"),
+    (
+        {"runtime": {"k8s": {"CPULimit": "1", "cpu_limit": "2"}}},
+        "CPULimit and cpu_limit are one member but differ; send one of them",
+    ),
     ({"runtime": {"assay": {}}}, provider_failed(("runtime.assay.engine", "required"))),
 ]
 
@@ -97,6 +102,38 @@ def test_nothing_of_a_provider_is_required_and_lists_are_never_null() -> None:
     assert read(PROVIDER, "ProviderConfig", {"benchmarks": [{}]})["benchmarks"] == [
         {"id": "", "name": "", "category": "", "num_few_shot": 0, "dataset_size": 0}
     ]
+
+
+@pytest.mark.parametrize("name", ["CPURequest", "cpurequest", "cpu_request"])
+def test_what_kubernetes_is_to_give_is_understood_in_every_spelling(name: str) -> None:
+    sent = {
+        "image": "i",
+        "Entrypoint": ["e"],
+        name: "1",
+        "env": [{"name": "A", "value": "1"}],
+        "image_pull_policy": "always",
+    }
+    assert read(PROVIDER, "ProviderConfig", {"runtime": {"k8s": sent}})["runtime"]["k8s"] == {
+        "Image": "i",
+        "Entrypoint": ["e"],
+        "CPURequest": "1",
+        "MemoryRequest": "",
+        "CPULimit": "",
+        "MemoryLimit": "",
+        "Env": [{"Name": "A", "Value": "1"}],
+        "image_pull_policy": "always",
+    }
+
+
+def test_a_pointer_is_spelled_as_the_value_has_its_members() -> None:
+    for sent, kept in (
+        ("/runtime/k8s/cpu_limit", "/runtime/k8s/CPULimit"),
+        ("/RUNTIME/k8s/env/0/value", "/runtime/k8s/Env/0/Value"),
+        ("/custom/Name/cpu_limit", "/custom/Name/cpu_limit"),
+        ("/nothing/Name", "/nothing/Name"),
+        ("name", "name"),
+    ):
+        assert spelled(PROVIDER, sent) == kept
 
 
 def test_the_empty_values_that_are_filled_in_are_nobody_elses() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from assay.model.shapes import Free, Integer, ListOf, Member, Number, Object, Text
+from assay.model.shapes import Free, Integer, ListOf, Member, Number, Object, Text, TextMap
 from assay.model.submission import PASS_CRITERIA, PRIMARY_SCORE, TAGS, TEST_DATA, TEXT
 
 _TEXTS: Final = ListOf(TEXT)
@@ -26,14 +26,14 @@ _READING: Final = Object(
 BENCHMARK_ENTRY: Final = Object(
     (
         Member("id", TEXT, always=True),
-        Member("name", TEXT, always=True),
-        Member("category", TEXT, always=True),
         Member("url", TEXT),
+        Member("name", TEXT, always=True),
         Member("description", _DESCRIPTION),
+        Member("category", TEXT, always=True),
         Member("metrics", _TEXTS),
-        Member("tags", _TEXTS),
         Member("num_few_shot", Integer(), always=True),
         Member("dataset_size", Integer(), always=True),
+        Member("tags", _TEXTS),
         Member("primary_score", PRIMARY_SCORE),
         Member("pass_criteria", PASS_CRITERIA),
         Member("agent", _READING),
@@ -53,13 +53,30 @@ _AGENT: Final = (
     Member("result_interpretation", _TEXTS),
 )
 
+_ENVIRONMENT: Final = ListOf(Object((Member("Name", TEXT), Member("Value", TEXT))))
+_GPU: Final = Object(
+    (Member("resource", TEXT), Member("count", Integer(least=0), always=True), Member("node_selector", TextMap()))
+)
+
+KUBERNETES: Final = Object(
+    (
+        Member("Image", TEXT, always=True),
+        Member("Entrypoint", _TEXTS, always=True),
+        Member("CPURequest", TEXT, always=True, alias="cpu_request"),
+        Member("MemoryRequest", TEXT, always=True, alias="memory_request"),
+        Member("CPULimit", TEXT, always=True, alias="cpu_limit"),
+        Member("MemoryLimit", TEXT, always=True, alias="memory_limit"),
+        Member("gpu", _GPU),
+        Member("Env", _ENVIRONMENT, always=True),
+        Member("image_pull_policy", Text(one_of=("if_not_present", "always"))),
+    )
+)
+"""The wire names of EvalHub's server, which are not those of its catalogue files; both are understood."""
+
 _RUNTIME: Final = Object(
     (
-        Member(
-            "local",
-            Object((Member("command", TEXT), Member("env", ListOf(Object((Member("Name", TEXT), Member("Value", TEXT))))))),
-        ),
-        Member("k8s", Free()),
+        Member("k8s", KUBERNETES),
+        Member("local", Object((Member("command", TEXT), Member("env", _ENVIRONMENT)))),
         Member(
             "assay",
             Object(
@@ -76,8 +93,8 @@ _RUNTIME: Final = Object(
 PROVIDER: Final = Object(
     (
         Member("name", TEXT, always=True),
-        Member("title", TEXT, always=True),
         Member("description", _DESCRIPTION),
+        Member("title", TEXT, always=True),
         Member("tags", TAGS),
         Member("benchmarks", ListOf(BENCHMARK_ENTRY), always=True),
         Member("runtime", _RUNTIME),

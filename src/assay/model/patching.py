@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from assay.model.errors import InvalidJson, InvalidPatchOperation, PatchNotAllowed
+from assay.model.shapes import Shape, spelled
 
 OPERATIONS: Final = ("replace", "add", "remove")
 
@@ -99,10 +100,14 @@ def _allowed(path: str, rules: Rules) -> frozenset[str]:
     return frozenset()
 
 
-def apply(document: dict[str, Any], operations: list[Operation]) -> dict[str, Any]:
-    """Return a changed copy of `document`. Raises InvalidJson for an operation that does not apply."""
+def apply(shape: Shape, document: dict[str, Any], operations: list[Operation]) -> dict[str, Any]:
+    """Return a changed copy of `document`, which is a normalised value of `shape`; a path may spell members otherwise.
+
+    Raises InvalidJson for an operation that does not apply.
+    """
     changed: dict[str, Any] = copy.deepcopy(document)
-    for operation in operations:
+    for asked in operations:
+        operation = replace(asked, path=spelled(shape, asked.path))
         parent, key = _parent(changed, operation)
         _change(parent, key, operation)
     return changed
@@ -115,7 +120,7 @@ def _parent(document: Any, operation: Operation) -> tuple[Any, str]:
         try:
             here = here[int(step)] if isinstance(here, list) else here[step]
         except (KeyError, IndexError, ValueError, TypeError):
-            raise _inapplicable(operation, f'doc is missing path: "{operation.path}": missing value') from None
+            raise _missing(operation) from None
     return here, last
 
 
@@ -126,7 +131,7 @@ def _change(parent: Any, key: str, operation: Operation) -> None:
     elif isinstance(parent, list):
         apply_to = _change_item
     else:
-        raise _inapplicable(operation, f'doc is missing path: "{operation.path}": missing value')
+        raise _missing(operation)
     apply_to(parent, key, operation)
 
 
@@ -147,7 +152,7 @@ def _change_item(parent: list[Any], key: str, operation: Operation) -> None:
     index = int(key) if key.isascii() and key.isdigit() else -1
     if not 0 <= index < len(parent) + (operation.op == "add"):
         if operation.op == "replace":
-            raise _inapplicable(operation, f"doc is missing key: {operation.path}: missing value")
+            raise _inapplicable(operation, f"doc is missing key: {operation.path}")
         problem = f"Unable to access invalid index: {key}: invalid index referenced"
         raise InvalidJson(error=f"error in {operation.op} for path: '{operation.path}': {problem}")
     if operation.op == "add":
@@ -158,8 +163,13 @@ def _change_item(parent: list[Any], key: str, operation: Operation) -> None:
         del parent[index]
 
 
+def _missing(operation: Operation) -> InvalidJson:
+    path = operation.path if operation.op == "replace" else f'"{operation.path}"'
+    return _inapplicable(operation, f"doc is missing path: {path}")
+
+
 def _inapplicable(operation: Operation, problem: str) -> InvalidJson:
-    return InvalidJson(error=f"{operation.op} operation does not apply: {problem}")
+    return InvalidJson(error=f"{operation.op} operation does not apply: {problem}: missing value")
 
 
 def _escape(name: str) -> str:

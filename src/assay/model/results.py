@@ -53,9 +53,9 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
 class BenchmarkTest(msgspec.Struct, frozen=True, rename={"passed": "pass"}):
     """A benchmark's primary metric held against its threshold."""
 
-    primary_score: float
+    primary_score: int | float
     primary_score_metric: str
-    threshold: float
+    threshold: int | float
     passed: bool
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 from assay.model.results import BenchmarkTest, Message
+from assay.model.shapes import shortest
 
 
 class Criteria(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -21,15 +22,15 @@ class Criteria(msgspec.Struct, frozen=True, omit_defaults=True):
 
     metric: str = ""
     lower_is_better: bool = False
-    threshold: float | None = None
+    threshold: int | float | None = None
     weight: float = 1.0
 
 
 class JobTest(msgspec.Struct, frozen=True, omit_defaults=True, rename={"passed": "pass"}):
     """A job's weighted score held against its threshold. `excluded` are the indexes of benchmarks left out of the score."""
 
-    score: float
-    threshold: float
+    score: int | float
+    threshold: int | float
     passed: bool
     excluded: list[int] = []
 
@@ -51,7 +52,7 @@ def judge(criteria: Criteria, metrics: Mapping[str, Any]) -> tuple[BenchmarkTest
             "server",
         )
     passed = value <= criteria.threshold if criteria.lower_is_better else value >= criteria.threshold
-    return BenchmarkTest(value, criteria.metric, criteria.threshold, passed), None
+    return BenchmarkTest(shortest(value), criteria.metric, shortest(criteria.threshold), passed), None
 
 
 def job_test(rows: Iterable[tuple[int, Criteria, BenchmarkTest]], threshold: float | None) -> JobTest | None:
@@ -71,7 +72,7 @@ def job_test(rows: Iterable[tuple[int, Criteria, BenchmarkTest]], threshold: flo
         return None
     # Twelve decimals hide the last bits of binary fractions (0.1 + 0.2) and nothing that was measured.
     score, least = round(_mean(counted), 12), DEFAULT_THRESHOLD if threshold is None else threshold
-    return JobTest(score, least, score >= least, excluded)
+    return JobTest(shortest(score), shortest(least), score >= least, excluded)
 
 
 def _mean(weighted: Sequence[tuple[float, float]]) -> float:

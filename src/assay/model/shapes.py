@@ -38,6 +38,7 @@ class Shape(Protocol):
 
 
 Rule = Callable[[Any], bool]
+ObjectRule = Callable[[dict[str, Any]], list[Failure]]
 
 
 def _wrong(path: str, expected: str, value: Any) -> InvalidJson:
@@ -100,7 +101,7 @@ class Number:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _wrong(path, "number", value)
         try:
-            number = float(value) if abs(value) > _MAX_EXACT else value
+            number = shortest(value) if math.isfinite(value) else value
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
@@ -214,29 +215,39 @@ class Member:
     """What an absent or empty text becomes."""
     label: str = ""
     """How the member shows in the path of a failure, where that differs from its name."""
+    alias: str = ""
+    """Another name under which the member is understood, and shown in schemas."""
 
 
 @dataclass(frozen=True)
 class Object:
-    """An object with known members. `rules` see the normalised object and return further failures (relative paths)."""
+    """An object with known members. `rules` see the normalised object and return further failures (relative paths);
+    `choice` sees which members are given, as they are, and its failures come before all others."""
 
     members: Sequence[Member]
-    rules: Sequence[Callable[[dict[str, Any]], list[Failure]]] = ()
+    rules: Sequence[ObjectRule] = ()
+    choice: ObjectRule | None = None
     index: dict[str, Member] = field(init=False, default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        self.index.update({member.name.lower(): member for member in self.members})
+        for member in self.members:
+            self.index.update({name.lower(): member for name in (member.name, member.alias) if name})
 
     def read(self, value: Any, path: str, failures: list[Failure]) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise _wrong(path or "the body", "object", value)
         given = {member.name: item for key, item in value.items() if (member := self.index.get(str(key).lower()))}
         out: dict[str, Any] = {}
+        if self.choice:
+            failures += _under(path, self.choice({name: item for name, item in given.items() if item is not None}))
         for member in self.members:
             item = given.get(member.name)
             if item is None and not (member.required or member.always or member.default):
                 continue
             inner = f"{path}.{member.label or member.name}" if path else member.label or member.name
+            if member.alias and _contradicted(member, value):
+                text = f"{member.name} and {member.alias} are one member but differ; send one of them"
+                failures.append(Failure(inner, _name(inner), "contradiction", text))
             if member.default and item in (None, ""):
                 item = member.default
             if item is None:
@@ -252,13 +263,15 @@ class Object:
             if member.always or member.zero or not _empty(item):
                 out[member.name] = item
         for rule in self.rules:
-            failures += [f._replace(path=f"{path}.{f.path}" if path else f.path) for f in rule(out)]
+            failures += _under(path, rule(out))
         return out
 
     def schema(self) -> dict[str, Any]:
         out: dict[str, Any] = {
             "type": "object",
-            "properties": {member.name: member.shape.schema() for member in self.members},
+            "properties": {
+                name: member.shape.schema() for member in self.members for name in (member.name, member.alias) if name
+            },
         }
         required = [member.name for member in self.members if member.required]
         return out | ({"required": required} if required else {})
@@ -283,6 +296,36 @@ _DEEPEST = 100
 """Most levels of a free-form object; everything that walks one may then recurse."""
 
 _SPECIAL = {"git_http_with_secret": "git url with credentials must use https scheme"}
+
+
+def shortest(number: float) -> float:
+    """Return a finite number in the form that is written shortest: 1, which JSON does not tell from 1.0."""
+    return int(number) if abs(number) <= _MAX_EXACT and number == int(number) else float(number)
+
+
+def _contradicted(member: Member, given: dict[Any, Any]) -> bool:
+    """Say whether a member is given under both of its names, with different values."""
+    spelled = {str(key).lower(): item for key, item in given.items() if item is not None}
+    name, alias = member.name.lower(), member.alias.lower()
+    return name in spelled and alias in spelled and spelled[name] != spelled[alias]
+
+
+def spelled(shape: Shape, pointer: str) -> str:
+    """Return a JSON pointer (RFC 6901) into a value of `shape` with the members' names as normalised values have them."""
+    steps = pointer.split("/")
+    for i, step in enumerate(steps[1:], 1):
+        if isinstance(shape, ListOf):
+            shape = shape.item
+        elif isinstance(shape, Object) and (member := shape.index.get(step.lower())):
+            steps[i], shape = member.name, member.shape
+        else:
+            break
+    return "/".join(steps)
+
+
+def _under(path: str, failures: list[Failure]) -> list[Failure]:
+    """Return the failures of the object at `path`, told from the root."""
+    return [f._replace(path=f"{path}.{f.path}") for f in failures] if path else failures
 
 
 def _empty(value: Any) -> bool:

@@ -147,7 +147,7 @@ TEST_DATA: Final = Object(
             ),
         ),
     ),
-    (_one_source,),
+    choice=_one_source,
 )
 
 QUEUE: Final = Object((Member("kind", Text(one_of=("kueue",)), default="kueue"), Member("name", NAME, required=True)))

@@ -74,9 +74,7 @@ class Offerings:
             except AssayError:  # a collection may name what is not there yet
                 entry = {}
             known.append(entry)
-            if entry.get("url"):
-                benchmark["url"] = entry["url"]
-            benchmarks.append(benchmark)
+            benchmarks.append(_with_url(benchmark, entry.get("url", "")))
         filled = {name: values for name, values in collections.taxonomy(known).items() if not body.get(name)}
         return {**body, "benchmarks": benchmarks, **filled}
 
@@ -87,3 +85,9 @@ def _since(before: Entry | None, entry: Entry) -> Entry:
     if (before.body, before.folder) == (entry.body, entry.folder):
         return before
     return replace(entry, created_at=before.created_at)
+
+
+def _with_url(benchmark: dict[str, Any], url: str) -> dict[str, Any]:
+    """Return a collection's benchmark with the URL in its place, after the names."""
+    names = {name: benchmark[name] for name in ("id", "provider_id")}
+    return {**names, "url": url, **benchmark} if url else benchmark

@@ -222,7 +222,7 @@ class ReportRun:
         # A gateway repeats a report whose answer was lost; the repetition is no error.
         repeated = known and self.fence is not None and rows[0]["verdict"] == Verdict.ADAPTER
         if jobs[0]["state"] in TERMINAL_JOBS and not (overrules or repeated):
-            raise JobIsTerminal(id=self.job_id, wanted=self.status.value, state=jobs[0]["state"])
+            raise JobIsTerminal(id=self.job_id, wanted="running", state=jobs[0]["state"])
         if not known:
             raise NotFound(kind="benchmark", id=self.benchmark_id)
         if self.fence is not None and rows[0]["fence"] != self.fence:

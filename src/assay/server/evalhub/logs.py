@@ -80,8 +80,18 @@ class _Options:
         self.follow = parameters.flag("follow")
 
     def read(self, at: Services, job_id: str, index: int) -> Iterator[bytes]:
-        """Yield the log of one run as asked for."""
-        return at.logs.read(job_id, index, tail=self.tail, timestamps=self.timestamps, since_ms=self.since_ms)
+        """Yield the log of one run as asked for. The last lines come without the newline that ends them."""
+        pieces = at.logs.read(job_id, index, tail=self.tail, timestamps=self.timestamps, since_ms=self.since_ms)
+        return pieces if self.tail == -1 else _unended(pieces)
+
+
+def _unended(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield pieces of text without the newline at the very end."""
+    held = b""
+    for piece in pieces:
+        if piece:
+            yield held + piece.removesuffix(b"\n")
+            held = b"\n" if piece.endswith(b"\n") else b""
 
 
 def _answer(at: Services, pieces: AsyncIterator[bytes]) -> Response:

@@ -12,9 +12,10 @@ import msgspec
 
 from assay.model.exports import COMPLETED, MLFLOW, OCI, Export
 from assay.model.messages import CREATED, job_message
+from assay.model.offering import KUBERNETES
 from assay.model.records import Job, Run
 from assay.model.results import Message
-from assay.model.states import HELD, TERMINAL_STATUSES
+from assay.model.states import HELD, TERMINAL_STATUSES, JobState
 from assay.scheduler.catalogue import Entry
 from assay.scheduler.identifiers import rfc3339
 from assay.server.respond import dump, escape
@@ -78,6 +79,8 @@ def _spec(job: Job, runs: list[Run]) -> bytes:
 
 
 def _message(job: Job, runs: list[Run]) -> Message:
+    if job.state is JobState.PENDING and job.updated_at == job.created_at:
+        return CREATED
     return job_message(job.state, ((run.benchmark_id, run.status, report_of(run).error_message) for run in runs))
 
 
@@ -136,5 +139,12 @@ def entry_document(entry: Entry, *, benchmarks: bool = True, run_count: int = 0)
     if entry.owner:
         resource["owner"] = entry.owner
     body = entry.body if benchmarks else {**entry.body, "benchmarks": []}
+    if "k8s" in body.get("runtime", {}):
+        body = {**body, "runtime": {**body["runtime"], "k8s": _in_both_spellings(body["runtime"]["k8s"])}}
     status = {"status": {"run_count": run_count} if run_count else {}} if run_count or "derived_from" in body else {}
     return dump({"resource": resource, **body, **status})
+
+
+def _in_both_spellings(kubernetes: dict[str, Any]) -> dict[str, Any]:
+    """Return `runtime.k8s` with the names of EvalHub's server, and beside them those of its documentation."""
+    return kubernetes | {member.alias: kubernetes[member.name] for member in KUBERNETES.members if member.alias}

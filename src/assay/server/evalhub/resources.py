@@ -104,7 +104,8 @@ class Face:
         self._writable(await self._entry(request, at))
 
         def change(before: Resource) -> dict[str, Any]:
-            patched = patching.apply(before.body, operations)
+            shape, _ = KINDS[self.kind]
+            patched = patching.apply(shape, before.body, operations)
             owned = {name: patched[name] for name in _OWNED if patched.get(name)}
             order = owned.get("pinned_order", 0)
             if not isinstance(order, int) or isinstance(order, bool) or order < 0:
