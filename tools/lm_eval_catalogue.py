@@ -35,7 +35,7 @@ _HEAD = """\
 """
 _PROVIDER: dict[str, Any] = {
     "id": "lm_evaluation_harness",
-    "name": "lm_evaluation_harness",
+    "name": "LM Evaluation Harness",
     "title": "LM Evaluation Harness",
     "description": (
         "Well-known benchmarks of lm-evaluation-harness, run by Assay's own engine against an OpenAI-compatible endpoint. "
