@@ -18,8 +18,16 @@ from transcripts import gallery, normal, parsing, reasons
 from transcripts.playing import Player
 from transcripts.serving import serving
 
-SECTIONS = (*range(1, 9), 13, 14)
-"""Sections of exchanges that a server without a cluster can be asked; the others show files, programs and Kubernetes."""
+SECTIONS = (*range(1, 9), 11, 13, 14)
+"""Sections of exchanges that a server can be asked; the others show files, programs and Kubernetes."""
+
+NEEDS_CLUSTER = (
+    "create job in cluster mode",
+    "the job then is failed",
+    "another user of the same tenant",
+    "logs when the cluster cannot be reached",
+)
+"""How the titles begin of exchanges about a job that a cluster was to run."""
 
 EQUAL, KNOWN, UNEXPLAINED = "equal", "different, reason known", "unexplained"
 
@@ -50,7 +58,11 @@ def main() -> int:
 
 
 def _played(text: str, player: Player) -> Iterator[tuple[int, Case, normal.Answer, normal.Answer]]:
-    wanted = (exchange for exchange in parsing.exchanges(text) if exchange.section in SECTIONS)
+    wanted = (
+        exchange
+        for exchange in parsing.exchanges(text)
+        if exchange.section in SECTIONS and not exchange.title.startswith(NEEDS_CLUSTER)
+    )
     for section, exchanges in groupby(wanted, key=lambda exchange: exchange.section):
         player.begin(section)
         for exchange in exchanges:

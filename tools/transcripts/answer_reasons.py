@@ -8,7 +8,7 @@ from typing import Any
 
 from transcripts.normal import Answer
 from transcripts.parsing import Exchange, Row
-from transcripts.reasons import Case, Reason, same, told
+from transcripts.reasons import Case, Reason, Take, refused, same, told
 
 _PARSER = ("json: cannot unmarshal", "invalid character", "unexpected end of JSON input")
 _HEALTH = ("build", "checks", "pid")
@@ -19,12 +19,32 @@ _SNAKE = {
     "memory_limit": "MemoryLimit",
 }
 _OWN_FILTERS = ", model, collection_id, created_after, created_before."
+_SORTS = (
+    "The query parameter 'sort_by' is not valid. Allowed values are: 'name|created_at|updated_at|pinned_order|run_count'."
+)
 _STRICTER = {
-    "https://u:p@example.com": ("E8", "failed on the 'git_clone_url' tag"),
-    '"sub_path": "/../x"': ("E9", "failed on the 'relative_path' tag"),
-    '"gpu": {"count": -1}': ("D18", "Field validation for 'count' failed on the 'min' tag"),
+    "E8": ("https://u:p@example.com", "benchmarks[0].test_data_ref.git.url", "git_clone_url"),
+    "E9": ('"sub_path": "/../x"', "benchmarks[0].test_data_ref.pvc.sub_path", "relative_path"),
+    "D18": ('{"gpu": {"count": -1}}', "hardware_config.gpu.count", "min"),
 }
-"""Values that the peer takes, and the words with which Assay refuses them."""
+"""Values that the peer takes, and the member and the rule for which Assay refuses them."""
+
+_SPOILING = {
+    ("/name", ""): ("name", "required"),
+    ("/category", ""): ("category", "required"),
+    ("/benchmarks", "[]"): ("benchmarks", "min"),
+    ("/tags/-", "a,b"): ("tags[2]", "tagname"),
+}
+"""Paths and values after which a collection breaks a rule, and which."""
+
+_WRONG_TYPES = {
+    ("/name", "5"): "name: expected string, found number",
+    ("/benchmarks", "oops"): "benchmarks: expected array, found string",
+}
+_TEXTS = {
+    "invalid_json_request": "The request JSON is invalid: '{}'. Please check the request and try again.",
+    "request_validation_failed": "The request validation failed: '{}'. Please check the request and try again.",
+}
 
 
 def _detail(case: Case, theirs: Answer, ours: Answer) -> bool:
@@ -50,8 +70,10 @@ def _openapi(case: Case, theirs: Answer, ours: Answer) -> bool:
 def _health(case: Case, theirs: Answer, ours: Answer) -> bool:
     if not (isinstance(case, Exchange) and case.target == "/api/v1/health" and ours.status == 200):
         return False
-    added = [ours.body.pop(name, None) for name in _HEALTH]
-    return None not in added
+    added = {name: ours.body[name] for name in _HEALTH if name in ours.body}
+    found = len(added) == len(_HEALTH) and added["checks"] == {"store": "ok"}
+    ours.body = {name: value for name, value in ours.body.items() if not (found and name in added)}
+    return found
 
 
 def _parser_text(case: Case, theirs: Answer, ours: Answer) -> bool:
@@ -100,42 +122,52 @@ def _job_order(case: Case, theirs: Answer, ours: Answer) -> bool:
 
 
 def _sort_by(case: Case, theirs: Answer, ours: Answer) -> bool:
-    refused = told(ours, "message").startswith("The query parameter 'sort_by' is not valid.")
-    return refused and (theirs.status, ours.status) == (200, 400) and same(theirs, ours)
+    known = (theirs.status, ours.status) == (200, 400) and refused(ours, "query_parameter_value_invalid", _SORTS)
+    return known and same(theirs, ours)
 
 
 def _no_limit(case: Case, theirs: Answer, ours: Answer) -> bool:
     if isinstance(case, Row):
-        if told(theirs, "message") == "limit=0 next=…?limit=0&offset=0" and told(ours, "message") == "limit=0 next=-":
-            return same(theirs, ours)
+        known = told(theirs, "message") == "limit=0 next=…?limit=0&offset=0" and refused(ours, "", "limit=0 next=-")
+        return known and same(theirs, ours)
+    if "limit=0" not in case.target or ours.status != 200 or "next" in ours.body:
         return False
-    if "limit=0" not in case.target or ours.status != 200:
-        return False
+    body = ours.body
     if told(theirs, "message_code") == "query_failed":
-        return same(theirs, ours)
-    if theirs.body.get("next", {}).get("href", "").endswith("offset=0") and "next" not in ours.body:
-        del theirs.body["next"]
-        return True
-    return False
+        whole = body["limit"] == 0 and body["total_count"] == len(body["items"]) + 5
+        return whole and body["first"] == {"href": case.target} and same(theirs, ours)
+    return theirs.body.get("next", {}).get("href", "").endswith("offset=0") and bool(theirs.body.pop("next"))
 
 
 def _checked_patch(case: Case, theirs: Answer, ours: Answer) -> bool:
-    if isinstance(case, Row):
-        of_collection = case.table == "collection PATCH"
+    of_collection = case.table == "collection PATCH" if isinstance(case, Row) else "/collections/" in case.target
+    given = _patch(case)
+    if not (of_collection and isinstance(given, list) and len(given) == 1 and ours.status == 400):
+        return False
+    change = (given[0].get("path", ""), str(given[0].get("value")))
+    if theirs.status == 200 and change in _SPOILING:
+        code, (path, tag) = "request_validation_failed", _SPOILING[change]
+        text = f"Key: 'CollectionConfig.{path}' Error:Field validation for '{path}' failed on the '{tag}' tag"
+    elif told(theirs, "message_code") == "unknown_error":
+        leaked = told(theirs, "message").removeprefix("An unknown error occurred: ").removesuffix(".")
+        code, text = "invalid_json_request", _WRONG_TYPES.get(change, leaked)
     else:
-        of_collection = case.method == "PATCH" and "/collections/" in case.target
-    taken = theirs.status == 200 and told(ours, "message_code") == "request_validation_failed"
-    broken = told(theirs, "message_code") == "unknown_error" and told(ours, "message_code") == "invalid_json_request"
-    return of_collection and ours.status == 400 and (taken or broken) and same(theirs, ours)
+        return False
+    return (refused(ours, code, text) or refused(ours, code, _TEXTS[code].format(text))) and same(theirs, ours)
+
+
+def _patch(case: Case) -> Any:
+    """Return the body of a PATCH; None for other requests."""
+    if isinstance(case, Row):
+        return json.loads(case.change.strip("`")) if case.table.endswith("PATCH") else None
+    return json.loads(case.request.body) if case.method == "PATCH" else None
 
 
 def _merge_patch(case: Case, theirs: Answer, ours: Answer) -> bool:
-    if isinstance(case, Row):
-        body = case.change.strip("`") if case.table.endswith("PATCH") else ""
-    else:
-        body = case.request.body if case.method == "PATCH" else ""
-    given = json.loads(body) if body else []
-    return isinstance(given, dict) and (theirs.status, ours.status) == (400, 200) and same(theirs, ours)
+    given = _patch(case)
+    if not isinstance(given, dict) or (theirs.status, ours.status) != (400, 200):
+        return False
+    return (refused(ours, "", "accepted") or given.items() <= ours.body.items()) and same(theirs, ours)
 
 
 def _both_spellings(case: Case, theirs: Answer, ours: Answer) -> bool:
@@ -163,45 +195,60 @@ def _objects(before: Any, after: Any) -> Iterator[tuple[dict[str, Any], dict[str
 
 
 def _no_such_index(case: Case, theirs: Answer, ours: Answer) -> bool:
-    missing = told(ours, "message_code") == "resource_not_found" and told(ours, "message").startswith(
-        "The benchmark resource"
-    )
+    missing = ours.status == 404 and refused(ours, "resource_not_found", "The benchmark resource '9' was not found.")
     return missing and theirs.status == 200 and theirs.body == "" and same(theirs, ours)
 
 
 def _tenantless(case: Case, theirs: Answer, ours: Answer) -> bool:
     if not (isinstance(case, Exchange) and "x-tenant" not in case.request.headers and isinstance(theirs.body, dict)):
         return False
-    of_tenant = bool(theirs.body.get("resource", {}).get("tenant"))
-    return of_tenant and (theirs.status, ours.status) == (200, 404) and same(theirs, ours)
+    resource = theirs.body.get("resource", {})
+    text = f"The evaluation job resource '{resource.get('id')}' was not found."
+    known = (theirs.status, ours.status) == (200, 404) and refused(ours, "resource_not_found", text)
+    return bool(resource.get("tenant")) and known and same(theirs, ours)
 
 
 def _posing(case: Case, theirs: Answer, ours: Answer) -> bool:
     if not (isinstance(case, Exchange) and isinstance(theirs.body, dict)):
         return False
     resource = theirs.body.get("resource", {})
-    posed = resource.get("owner") == "system" and bool(resource.get("tenant"))
-    refused = told(ours, "message_code") == "reserved_user" or (theirs.status, ours.status) == (200, 404)
-    return posed and refused and same(theirs, ours)
+    if resource.get("owner") != "system" or not resource.get("tenant"):
+        return False
+    if theirs.status == 201:
+        known = refused(ours, "reserved_user", "The user 'system' is reserved for the catalogue. Send another X-User.")
+    else:  # it was not made
+        known = refused(ours, "resource_not_found", f"The provider resource '{resource['id']}' was not found.")
+    return known and same(theirs, ours)
 
 
-def _stricter(ref: str) -> Any:
+def _stricter(ref: str) -> Take:
+    value, path, tag = _STRICTER[ref]
+    name = path.rpartition(".")[2]
+    text = f"Key: 'EvaluationJobConfig.{path}' Error:Field validation for '{name}' failed on the '{tag}' tag"
+
     def take(case: Case, theirs: Answer, ours: Answer) -> bool:
-        if not (isinstance(case, Row) and case.table == "job" and (theirs.status, ours.status) == (202, 400)):
-            return False
-        found = [
-            words for value, (of, words) in _STRICTER.items() if of == ref and value in f'"{case.change}'.replace("`", '"')
-        ]
-        return bool(found) and found[0] in told(ours, "message") and same(theirs, ours)
+        asked = isinstance(case, Row) and case.table == "job" and value in case.change
+        known = (theirs.status, ours.status) == (202, 400) and refused(ours, "request_validation_failed", text)
+        return asked and known and same(theirs, ours)
 
     return take
+
+
+def _identity(case: Case, theirs: Answer, ours: Answer) -> bool:
+    missing = told(theirs, "message_code") in ("missing_tenant_header", "missing_user_header")
+    return missing and ours.status == 200 and isinstance(ours.body.get("items"), list) and same(theirs, ours)
+
+
+def _metrics(case: Case, theirs: Answer, ours: Answer) -> bool:
+    asked = isinstance(case, Exchange) and case.target == "/metrics"
+    return asked and (theirs.status, ours.status) == (404, 200) and same(theirs, ours)
 
 
 def _own_filters(case: Case, theirs: Answer, ours: Answer) -> bool:
     if told(theirs, "message_code") != "query_bad_parameter":
         return False
-    longer = told(ours, "message") == told(theirs, "message").removesuffix(".") + _OWN_FILTERS
-    taken = ours.status == 200 and "parameter 'collection_id'" in told(theirs, "message")
+    longer = refused(ours, "query_bad_parameter", told(theirs, "message").removesuffix(".") + _OWN_FILTERS)
+    taken = "parameter 'collection_id'" in told(theirs, "message") and refused(ours, "", "limit=50 next=-")
     return (longer or taken) and same(theirs, ours)
 
 
@@ -251,6 +298,8 @@ ANSWERS = (
     ),
     Reason("E1", "without a tenant only what has no tenant is seen", _tenantless),
     Reason("E2", "nobody poses as the system", _posing),
+    Reason("identity", "no mode asks for X-Tenant and X-User", _identity),
+    Reason("metrics", "metrics are on the API's port", _metrics),
     Reason("filters", "jobs can be filtered by more", _own_filters),
     Reason("catalogue", "the catalogue's entries are Assay's own", _own_catalogue),
     Reason("catalogue", "the catalogue's commands are Assay's own", _log_of_entry),

@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from transcripts.normal import Answer
 from transcripts.parsing import Exchange
-from transcripts.reasons import Case, Reason
+from transcripts.reasons import Case, Reason, same, told
 
 Json = dict[str, Any]
 
-_MERGED = ("phase", "error_message", "warning_message", "started_at", "completed_at")
+_TERMINAL = ("completed", "failed", "cancelled")
+_PHASES = ("initializing", "loading_data", "running_evaluation", "post_processing", "persisting_artifacts", "completed")
+_TIME = re.compile(r"<time>|2026-01-01T00:0\d:00Z")
+"""The server's time, or one that the record's adapter sent."""
+
 _SCORES = {0.6166667: 0.783333333333, 0.68333334: 0.85}
 """Recorded scores that do not invert a provider's `lower_is_better`, and what they come to when it is inverted."""
+
+_CANCELLED = {
+    "message": "Evaluation job cancelled",
+    "message_code": "evaluation_job_cancelled",
+    "message_origin": "server",
+}
+_NOT_NUMERIC = {
+    "message": "The primary metric 'acc' is not a number, so the benchmark could not be judged.",
+    "message_code": "primary_metric_not_numeric",
+    "message_origin": "server",
+}
+_COMPLETED = {
+    "status": "completed",
+    "phase": "loading_data",
+    "warning_message": {"message": "w", "message_code": "warn", "message_origin": "runtime"},
+    "started_at": "2026-01-01T00:00:00Z",
+    "completed_at": "2026-01-01T00:01:00Z",
+}
+_MEASURED = {
+    "metrics": {"acc": 0.4, "arr": [1, 2], "label": "A"},
+    "metrics_schema": [
+        {"name": n, "type": t} for n, t in (("acc", "numeric"), ("label", "categorical"), ("arr", "numeric"))
+    ],
+    "additional_info": {"zero_shot": True},
+    "artifacts": {"oci_reference": "r"},
+    "mlflow_run_id": "run1",
+    "logs_path": "/x",
+    "test": {"primary_score": 0.4, "primary_score_metric": "acc", "threshold": 0.5, "pass": False},
+}
+"""What was reported of the record's benchmark that was completed first and failed afterwards."""
+
+_HALF = {"primary_score": 0.5, "primary_score_metric": "acc", "threshold": 0.5, "pass": True}
 
 
 def _jobs(theirs: Answer, ours: Answer) -> Iterator[tuple[Json, Json]]:
@@ -21,12 +58,10 @@ def _jobs(theirs: Answer, ours: Answer) -> Iterator[tuple[Json, Json]]:
     if not (isinstance(theirs.body, dict) and isinstance(ours.body, dict)):
         return
     if "items" in theirs.body and "items" in ours.body:
-        pairs = zip(theirs.body["items"], ours.body["items"], strict=False)
+        pairs = list(zip(theirs.body["items"], ours.body["items"], strict=False))
     else:
-        pairs = zip([theirs.body], [ours.body], strict=True)
-    for pair in pairs:
-        if all("results" in document and "status" in document for document in pair):
-            yield pair
+        pairs = [(theirs.body, ours.body)]
+    yield from (pair for pair in pairs if all("results" in document and "status" in document for document in pair))
 
 
 def _rows(document: Json, member: str) -> list[Json]:
@@ -46,8 +81,10 @@ def _pairs(theirs: Answer, ours: Answer, member: str) -> Iterator[tuple[Json, Js
 def _updated_at(case: Case, theirs: Answer, ours: Answer) -> bool:
     found = False
     for before, after in _jobs(theirs, ours):
-        if ours.status == 202 and "updated_at" not in before["resource"]:
-            found = after["resource"].pop("updated_at", None) == "<time>"
+        resource = after["resource"]
+        if ours.status == 202 and "updated_at" not in before["resource"] and resource.get("updated_at") == "<time>":
+            del resource["updated_at"]
+            found = True
     return found
 
 
@@ -56,56 +93,60 @@ def _silent_rows(case: Case, theirs: Answer, ours: Answer) -> bool:
     found = False
     for before, after in _jobs(theirs, ours):
         reported = {row["benchmark_index"] for row in _rows(before, "status")}
-        kept = [row for row in _rows(after, "status") if row["benchmark_index"] in reported or not _is_silent(row)]
-        found = found or len(kept) < len(_rows(after, "status"))
-        after["status"]["benchmarks"] = kept
-        if not kept and "benchmarks" not in before["status"]:
-            del after["status"]["benchmarks"]
+        rows = list(enumerate(_rows(after, "status")))
+        kept = [row for index, row in rows if index in reported or not _is_silent(row, index, after)]
+        if len(kept) < len(rows):
+            found = True
+            after["status"]["benchmarks"] = kept
+            if not kept and "benchmarks" not in before["status"]:
+                del after["status"]["benchmarks"]
     return found
 
 
-def _is_silent(row: Json) -> bool:
-    if row["status"] == "pending":
-        return len(row) == 4
-    return row["status"] == "cancelled" and row["error_message"]["message_code"] == "evaluation_job_cancelled"
+def _is_silent(row: Json, index: int, document: Json) -> bool:
+    """Say whether a row says no more than which benchmark it is about, and that this waits or was cancelled."""
+    listed = document.get("benchmarks")
+    names = listed[index] if listed else row
+    about = {"provider_id": names["provider_id"], "id": names["id"], "benchmark_index": index}
+    return row in ({**about, "status": "pending"}, {**about, "status": "cancelled", "error_message": _CANCELLED})
 
 
 def _first_end(case: Case, theirs: Answer, ours: Answer) -> bool:
     """A benchmark that was completed and then reported as failed; its result goes with its end."""
-    found = False
-    for before, after, _ in _pairs(theirs, ours, "status"):
-        if (before["status"], after["status"]) == ("failed", "completed"):
-            found = True
-            for member in ("status", "results"):
-                for recorded, own, _ in _pairs(theirs, ours, member):
-                    if recorded["benchmark_index"] == before["benchmark_index"]:
-                        _become(own, recorded)
+    row, result = (next(_pairs(theirs, ours, member), None) for member in ("status", "results"))
+    if not (row and result and row[0]["status"] == "failed"):
+        return False
+    about = ("id", "provider_id", "benchmark_index")
+    found = all(
+        {name: own[name] for name in about} == {name: recorded[name] for name in about} for recorded, own, _ in (row, result)
+    )
+    found = found and all(
+        {name: value for name, value in own.items() if name not in about} == kept
+        for (_, own, _), kept in ((row, _COMPLETED), (result, _MEASURED))
+    )
+    if found:
+        for recorded, own, _ in (row, result):
+            own.clear()
+            own.update(recorded)
     return found
-
-
-def _become(row: Json, other: Json) -> None:
-    row.clear()
-    row.update(other)
 
 
 def _merged(case: Case, theirs: Answer, ours: Answer) -> bool:
     found = False
     for before, after, _ in _pairs(theirs, ours, "status"):
-        for name in _MERGED:
-            if name in after and name not in before and not _is_hint(after[name]):
+        for name in ("phase", "started_at", "completed_at"):
+            value = after.get(name, "")
+            plausible = value in _PHASES if name == "phase" else bool(_TIME.fullmatch(value))
+            if plausible and name not in before and (name != "completed_at" or after["status"] in _TERMINAL):
                 del after[name]
                 found = True
     return found
 
 
-def _is_hint(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("message_code") == "primary_metric_not_numeric"
-
-
 def _hint(case: Case, theirs: Answer, ours: Answer) -> bool:
     found = False
     for before, after, _ in _pairs(theirs, ours, "status"):
-        if "warning_message" not in before and _is_hint(after.get("warning_message")):
+        if "warning_message" not in before and after.get("warning_message") == _NOT_NUMERIC:
             del after["warning_message"]
             found = True
     return found
@@ -122,7 +163,8 @@ def _row_order(case: Case, theirs: Answer, ours: Answer) -> bool:
                 found = True
     for recorded, own, _ in _pairs(theirs, ours, "results"):
         listed, wanted = recorded.get("metrics_schema", []), own.get("metrics_schema", [])
-        if listed != wanted and sorted(map(str, listed)) == sorted(map(str, wanted)):
+        in_order = [entry["name"] for entry in wanted] == list(own.get("metrics", {}))
+        if listed != wanted and in_order and sorted(map(str, listed)) == sorted(map(str, wanted)):
             recorded["metrics_schema"] = wanted
             found = True
     return found
@@ -131,9 +173,9 @@ def _row_order(case: Case, theirs: Answer, ours: Answer) -> bool:
 def _inverted(case: Case, theirs: Answer, ours: Answer) -> bool:
     found = False
     for before, after in _jobs(theirs, ours):
-        tests = [document["results"].get("test", {}) for document in (before, after)]
-        if tests[0].get("score") in _SCORES and tests[1].get("score") == _SCORES[tests[0]["score"]]:
-            tests[1]["score"] = tests[0]["score"]
+        recorded, own = (document["results"].get("test", {}) for document in (before, after))
+        if recorded.get("score") in _SCORES and own.get("score") == _SCORES[recorded["score"]]:
+            own["score"] = recorded["score"]
             found = True
     return found
 
@@ -141,8 +183,7 @@ def _inverted(case: Case, theirs: Answer, ours: Answer) -> bool:
 def _beyond_one(case: Case, theirs: Answer, ours: Answer) -> bool:
     found = False
     for before, after in _jobs(theirs, ours):
-        test = before["results"].get("test", {})
-        if test.get("score", 0) < 0 and "test" not in after["results"]:
+        if before["results"].get("test", {}).get("score", 0) < 0 and "test" not in after["results"]:
             del before["results"]["test"]
             found = True
     return found
@@ -152,17 +193,15 @@ def _own_criteria(case: Case, theirs: Answer, ours: Answer) -> bool:
     """The second of two equal benchmarks, judged by its own threshold."""
     found = False
     for before, after, document in _pairs(theirs, ours, "results"):
-        posted = document.get("benchmarks", [])
-        index = after["benchmark_index"]
-        if "test" not in before or "test" not in after or index == 0 or index >= len(posted):
+        index, posted = after["benchmark_index"], document.get("benchmarks", [])
+        if not (index and index < len(posted) and posted[0]["id"] == posted[index]["id"] and "test" in before):
             continue
         first, own = (posted[at].get("pass_criteria", {}).get("threshold") for at in (0, index))
-        if posted[0]["id"] == posted[index]["id"] and (before["test"]["threshold"], after["test"]["threshold"]) == (
-            first,
-            own,
-        ):
-            after["test"] = before["test"]
-            found = first != own
+        if first != own and before["test"]["threshold"] == first:
+            judged = {**before["test"], "threshold": own, "pass": before["test"]["primary_score"] >= own}
+            if after.get("test") == judged:
+                after["test"] = before["test"]
+                found = True
     return found
 
 
@@ -170,21 +209,23 @@ def _criteria_apart(case: Case, theirs: Answer, ours: Answer) -> bool:
     """The metric is named by the job and the threshold by the provider."""
     found = False
     for before, after, document in _pairs(theirs, ours, "results"):
-        listed = dict(enumerate(document.get("benchmarks", [])))
-        posted = listed.get(after["benchmark_index"], {})
-        if "test" in after and "test" not in before and "primary_score" in posted and "pass_criteria" not in posted:
+        posted = dict(enumerate(document.get("benchmarks", []))).get(after["benchmark_index"], {})
+        apart = "test" not in before and "primary_score" in posted and "pass_criteria" not in posted
+        whole = document["results"].get("test") == {"score": 0.5, "threshold": 0.5, "pass": True}
+        if apart and whole and after.get("test") == _HALF:
             del after["test"], document["results"]["test"]
             found = True
     return found
 
 
 def _orphan(case: Case, theirs: Answer, ours: Answer) -> bool:
-    gone = isinstance(theirs.body, dict) and str(theirs.body.get("message", "")).startswith("The collection resource")
-    about_job = isinstance(case, Exchange) and "/jobs/" in case.target
-    if not (gone and about_job and theirs.status == 404 and ours.status in (200, 204)):
+    """Events and logs of a job whose collection is gone."""
+    gone = theirs.status == 404 and told(theirs, "message").startswith("The collection resource")
+    if not (gone and isinstance(case, Exchange) and "/jobs/" in case.target):
         return False
-    ours.status, ours.headers, ours.body, ours.is_json = theirs.status, theirs.headers, theirs.body, theirs.is_json
-    return True
+    header = "=== pod=9a046813-314c-42c7-a5a2-1fa39bf14196-0 container=local benchmark_id=b1 ==="
+    wanted = (204, "") if case.method == "POST" else (200, header)
+    return (ours.status, str(ours.body).strip()) == wanted and same(theirs, ours)
 
 
 JOBS = (

@@ -57,6 +57,16 @@ def answer(status: int, headers: Mapping[str, str], body: str, request_id: str, 
     return Answer(status, kept, content, is_json)
 
 
+def compact(headers: Mapping[str, str], body: str) -> bool:
+    """Say whether a body of JSON is written as the contract wants it. The record shows it indented, under chunks."""
+    if headers.get("content-type") != "application/json" or not body or "content-length" not in headers:
+        return True
+    written = json.dumps(json.loads(body), separators=(",", ":"), ensure_ascii=False)
+    for sign in "&<>":
+        written = written.replace(sign, f"\\u{ord(sign):04x}")
+    return body == written + "\n"
+
+
 def log(text: str) -> str:
     """Return a log with each line of a program replaced; the lines that the server adds stay."""
     return "\n".join(line if not line or _LOG_HEADER.fullmatch(line) else "<line>" for line in text.rstrip("\n").split("\n"))

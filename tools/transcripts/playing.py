@@ -54,6 +54,8 @@ class Player:
         recorded = exchange.answer
         theirs = normal.answer(exchange.status, recorded.headers, recorded.body, request_id, self._posted)
         ours = normal.answer(status, headers, self._recorded(text), request_id, self._posted)
+        if not normal.compact(headers, text):
+            ours.headers["form"] = "not one line of compact JSON with &, < and > escaped"
         if "trailer" in recorded.headers and isinstance(ours.body, str):
             ours.body = normal.log(ours.body)
         if ours.is_json and theirs.is_json:

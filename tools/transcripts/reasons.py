@@ -38,6 +38,12 @@ def told(answer: Answer, name: str) -> str:
     return str(answer.body.get(name, "")) if answer.is_json and isinstance(answer.body, dict) else ""
 
 
+def refused(answer: Answer, code: str, message: str) -> bool:
+    """Say whether an answer is exactly this error. The members that all errors share may be cut, as in the gallery."""
+    error = {"message_code": code, "message": message}
+    return answer.is_json and answer.body in (error, {**error, "trace": "<request id>"})
+
+
 def same(theirs: Answer, ours: Answer) -> bool:
     """Make our answer the recorded one: they differ altogether, for the reason that has been found. Always true."""
     ours.status, ours.headers, ours.body, ours.is_json = theirs.status, dict(theirs.headers), theirs.body, theirs.is_json
