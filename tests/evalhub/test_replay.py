@@ -122,3 +122,11 @@ def test_a_reason_hides_nothing_else(tmp_path: Path, recorded: str, other: str) 
     assert done.returncode == 1
     assert sum(row[3] for row in counts(done.stdout)) == 1, done.stdout
     assert "--- recorded\n+++ assay" in done.stdout
+
+
+def test_every_known_difference_is_in_the_page_about_them() -> None:
+    program = "import sys; sys.path.insert(0, 'tools'); from transcripts.reasons import known; print(*known(), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    page = (ROOT / "docs/evalhub-compatibility.md").read_text(encoding="utf-8")
+    missing = [name for name in done.stdout.splitlines() if f"\n| {name} | " not in page]
+    assert missing == []

@@ -27,10 +27,19 @@ class Reason:
 
 def explain(case: Case, theirs: Answer, ours: Answer) -> list[Reason]:
     """Take every known difference out of two answers; return the reasons that applied."""
+    return [reason for reason in _all() if reason.take(case, theirs, ours)]
+
+
+def known() -> list[str]:
+    """Return the keys of all known differences."""
+    return [reason.ref for reason in _all()]
+
+
+def _all() -> tuple[Reason, ...]:
     from transcripts.answer_reasons import ANSWERS
     from transcripts.job_reasons import JOBS
 
-    return [reason for reason in (*ANSWERS, *JOBS) if reason.take(case, theirs, ours)]
+    return (*ANSWERS, *JOBS)
 
 
 def told(answer: Answer, name: str) -> str:
