@@ -57,7 +57,8 @@ def test_a_provider_is_answered_with_its_members_in_the_contracts_order(tenant: 
     assert list(made["runtime"]["k8s"].items()) == [
         ("Image", "i"), ("Entrypoint", []), ("CPURequest", "100m"), ("MemoryRequest", ""), ("CPULimit", ""),
         ("MemoryLimit", ""), ("Env", []),
-        ("cpu_request", "100m"), ("memory_request", ""), ("cpu_limit", ""), ("memory_limit", ""),
+        ("image", "i"), ("entrypoint", []), ("cpu_request", "100m"), ("memory_request", ""), ("cpu_limit", ""),
+        ("memory_limit", ""), ("env", []),
     ]  # fmt: skip
 
 

@@ -70,7 +70,7 @@ REFUSED_PROVIDERS: list[tuple[dict[str, Any], str]] = [
     ({"runtime": {"k8s": {"image_pull_policy": "never"}}}, "image_pull_policy must be one of: if_not_present, always"),
     (
         {"runtime": {"k8s": {"CPULimit": "1", "cpu_limit": "2"}}},
-        "CPULimit and cpu_limit are one member but differ; send one of them",
+        "cpu_limit and CPULimit are one member but differ; send one of them",
     ),
     ({"runtime": {"assay": {}}}, provider_failed(("runtime.assay.engine", "required"))),
 ]
@@ -114,21 +114,21 @@ def test_what_kubernetes_is_to_give_is_understood_in_every_spelling(name: str) -
         "image_pull_policy": "always",
     }
     assert read(PROVIDER, "ProviderConfig", {"runtime": {"k8s": sent}})["runtime"]["k8s"] == {
-        "Image": "i",
-        "Entrypoint": ["e"],
-        "CPURequest": "1",
-        "MemoryRequest": "",
-        "CPULimit": "",
-        "MemoryLimit": "",
-        "Env": [{"Name": "A", "Value": "1"}],
+        "image": "i",
+        "entrypoint": ["e"],
+        "cpu_request": "1",
+        "memory_request": "",
+        "cpu_limit": "",
+        "memory_limit": "",
+        "env": [{"Name": "A", "Value": "1"}],
         "image_pull_policy": "always",
     }
 
 
 def test_a_pointer_is_spelled_as_the_value_has_its_members() -> None:
     for sent, kept in (
-        ("/runtime/k8s/cpu_limit", "/runtime/k8s/CPULimit"),
-        ("/RUNTIME/k8s/env/0/value", "/runtime/k8s/Env/0/Value"),
+        ("/runtime/k8s/CPULimit", "/runtime/k8s/cpu_limit"),
+        ("/RUNTIME/k8s/env/0/value", "/runtime/k8s/env/0/Value"),
         ("/custom/Name/cpu_limit", "/custom/Name/cpu_limit"),
         ("/nothing/Name", "/nothing/Name"),
         ("name", "name"),

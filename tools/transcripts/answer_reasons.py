@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from assay.server.evalhub.jobs import LIST_PARAMETERS
 from transcripts.normal import Answer
 from transcripts.parsing import Exchange, Row
 from transcripts.reasons import Case, Reason, Take, refused, same, told
@@ -13,20 +14,24 @@ from transcripts.reasons import Case, Reason, Take, refused, same, told
 _PARSER = ("json: cannot unmarshal", "invalid character", "unexpected end of JSON input")
 _HEALTH = ("build", "checks", "pid")
 _SNAKE = {
+    "image": "Image",
+    "entrypoint": "Entrypoint",
     "cpu_request": "CPURequest",
     "memory_request": "MemoryRequest",
     "cpu_limit": "CPULimit",
     "memory_limit": "MemoryLimit",
+    "env": "Env",
 }
-_OWN_FILTERS = ", model, collection_id, created_after, created_before."
+_AMOUNTS = ("100m", "128Mi", "1", "1Gi")
 _SORTS = (
     "The query parameter 'sort_by' is not valid. Allowed values are: 'name|created_at|updated_at|pinned_order|run_count'."
 )
-_STRICTER = {
-    "E8": ("https://u:p@example.com", "benchmarks[0].test_data_ref.git.url", "git_clone_url"),
-    "E9": ('"sub_path": "/../x"', "benchmarks[0].test_data_ref.pvc.sub_path", "relative_path"),
-    "D18": ('{"gpu": {"count": -1}}', "hardware_config.gpu.count", "min"),
-}
+_STRICTER = (
+    ("D18", '{"cpu": {"request": "zzz"}}', "hardware_config.cpu.request", "quantity"),
+    ("D18", '{"gpu": {"count": -1}}', "hardware_config.gpu.count", "min"),
+    ("E8", "https://u:p@example.com", "benchmarks[0].test_data_ref.git.url", "git_clone_url"),
+    ("E9", '"sub_path": "/../x"', "benchmarks[0].test_data_ref.pvc.sub_path", "relative_path"),
+)
 """Values that the peer takes, and the member and the rule for which Assay refuses them."""
 
 _SPOILING = {
@@ -178,7 +183,7 @@ def _both_spellings(case: Case, theirs: Answer, ours: Answer) -> bool:
         for snake, name in _SNAKE.items():
             if after.pop(snake, None) == after[name]:
                 found = True
-                if not before[name]:  # dropped, since it was sent in the other spelling
+                if not before[name] and after[name] in _AMOUNTS:  # dropped, since it was sent in the other spelling
                     after[name] = ""
     return found
 
@@ -222,14 +227,15 @@ def _posing(case: Case, theirs: Answer, ours: Answer) -> bool:
 
 
 def _stricter(ref: str) -> Take:
-    value, path, tag = _STRICTER[ref]
-    name = path.rpartition(".")[2]
-    text = f"Key: 'EvaluationJobConfig.{path}' Error:Field validation for '{name}' failed on the '{tag}' tag"
-
     def take(case: Case, theirs: Answer, ours: Answer) -> bool:
-        asked = isinstance(case, Row) and case.table == "job" and value in case.change
-        known = (theirs.status, ours.status) == (202, 400) and refused(ours, "request_validation_failed", text)
-        return asked and known and same(theirs, ours)
+        if not (isinstance(case, Row) and case.table == "job" and (theirs.status, ours.status) == (202, 400)):
+            return False
+        for of, value, path, tag in _STRICTER:
+            name = path.rpartition(".")[2]
+            text = f"Key: 'EvaluationJobConfig.{path}' Error:Field validation for '{name}' failed on the '{tag}' tag"
+            if of == ref and value in case.change and refused(ours, "request_validation_failed", text):
+                return same(theirs, ours)
+        return False
 
     return take
 
@@ -247,7 +253,11 @@ def _metrics(case: Case, theirs: Answer, ours: Answer) -> bool:
 def _own_filters(case: Case, theirs: Answer, ours: Answer) -> bool:
     if told(theirs, "message_code") != "query_bad_parameter":
         return False
-    longer = refused(ours, "query_bad_parameter", told(theirs, "message").removesuffix(".") + _OWN_FILTERS)
+    before, _, listed = told(theirs, "message").removesuffix(".").partition("Allowed parameters are: ")
+    own = ", ".join(LIST_PARAMETERS)
+    longer = own.startswith(f"{listed}, ") and refused(
+        ours, "query_bad_parameter", f"{before}Allowed parameters are: {own}."
+    )
     taken = "parameter 'collection_id'" in told(theirs, "message") and refused(ours, "", "limit=50 next=-")
     return (longer or taken) and same(theirs, ours)
 
@@ -291,7 +301,7 @@ ANSWERS = (
     *(
         Reason(ref, why, _stricter(ref))
         for ref, why in (
-            ("D18", "a count below zero is refused"),
+            ("D18", "amounts and counts that no cluster can give are refused"),
             ("E8", "user names in git URLs are refused"),
             ("E9", "`..` in paths is refused"),
         )

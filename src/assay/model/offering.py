@@ -57,25 +57,23 @@ _ENVIRONMENT: Final = ListOf(Object((Member("Name", TEXT), Member("Value", TEXT)
 _GPU: Final = Object(
     (Member("resource", TEXT), Member("count", Integer(least=0), always=True), Member("node_selector", TextMap()))
 )
-
-KUBERNETES: Final = Object(
-    (
-        Member("Image", TEXT, always=True),
-        Member("Entrypoint", _TEXTS, always=True),
-        Member("CPURequest", TEXT, always=True, alias="cpu_request"),
-        Member("MemoryRequest", TEXT, always=True, alias="memory_request"),
-        Member("CPULimit", TEXT, always=True, alias="cpu_limit"),
-        Member("MemoryLimit", TEXT, always=True, alias="memory_limit"),
-        Member("gpu", _GPU),
-        Member("Env", _ENVIRONMENT, always=True),
-        Member("image_pull_policy", Text(one_of=("if_not_present", "always"))),
-    )
+_POD: Final = (
+    Member("image", TEXT, always=True, also="Image"),
+    Member("entrypoint", _TEXTS, always=True, also="Entrypoint"),
+    Member("cpu_request", TEXT, always=True, also="CPURequest"),
+    Member("memory_request", TEXT, always=True, also="MemoryRequest"),
+    Member("cpu_limit", TEXT, always=True, also="CPULimit"),
+    Member("memory_limit", TEXT, always=True, also="MemoryLimit"),
+    Member("gpu", _GPU),
+    Member("env", _ENVIRONMENT, always=True, also="Env"),
+    Member("image_pull_policy", Text(one_of=("if_not_present", "always"))),
 )
-"""The wire names of EvalHub's server, which are not those of its catalogue files; both are understood."""
+POD_NAMES: Final = {member.name: member.also for member in _POD if member.also}
+"""How EvalHub's answers spell the members of `runtime.k8s` that its files spell in snake case."""
 
 _RUNTIME: Final = Object(
     (
-        Member("k8s", KUBERNETES),
+        Member("k8s", Object(_POD)),
         Member("local", Object((Member("command", TEXT), Member("env", _ENVIRONMENT)))),
         Member(
             "assay",

@@ -215,8 +215,8 @@ class Member:
     """What an absent or empty text becomes."""
     label: str = ""
     """How the member shows in the path of a failure, where that differs from its name."""
-    alias: str = ""
-    """Another name under which the member is understood, and shown in schemas."""
+    also: str = ""
+    """Another name that is understood for it, in place of the first: values that differ are refused."""
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,8 @@ class Object:
     index: dict[str, Member] = field(init=False, default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        for member in self.members:
-            self.index.update({name.lower(): member for name in (member.name, member.alias) if name})
+        self.index.update({member.also.lower(): member for member in self.members if member.also})
+        self.index.update({member.name.lower(): member for member in self.members})
 
     def read(self, value: Any, path: str, failures: list[Failure]) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -245,8 +245,8 @@ class Object:
             if item is None and not (member.required or member.always or member.default):
                 continue
             inner = f"{path}.{member.label or member.name}" if path else member.label or member.name
-            if member.alias and _contradicted(member, value):
-                text = f"{member.name} and {member.alias} are one member but differ; send one of them"
+            if member.also and _contradicted(member, value):
+                text = f"{member.name} and {member.also} are one member but differ; send one of them"
                 failures.append(Failure(inner, _name(inner), "contradiction", text))
             if member.default and item in (None, ""):
                 item = member.default
@@ -270,7 +270,7 @@ class Object:
         out: dict[str, Any] = {
             "type": "object",
             "properties": {
-                name: member.shape.schema() for member in self.members for name in (member.name, member.alias) if name
+                name: member.shape.schema() for member in self.members for name in (member.name, member.also) if name
             },
         }
         required = [member.name for member in self.members if member.required]
@@ -304,10 +304,10 @@ def shortest(number: float) -> float:
 
 
 def _contradicted(member: Member, given: dict[Any, Any]) -> bool:
-    """Say whether a member is given under both of its names, with different values."""
-    spelled = {str(key).lower(): item for key, item in given.items() if item is not None}
-    name, alias = member.name.lower(), member.alias.lower()
-    return name in spelled and alias in spelled and spelled[name] != spelled[alias]
+    """Say whether a member with two names is given more than once, with different values."""
+    names = (member.name.lower(), member.also.lower())
+    values = [item for key, item in given.items() if str(key).lower() in names and item is not None]
+    return any(value != values[0] for value in values[1:])
 
 
 def spelled(shape: Shape, pointer: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from assay.model.exports import COMPLETED, MLFLOW, OCI, Export
 from assay.model.messages import CREATED, job_message
-from assay.model.offering import KUBERNETES
+from assay.model.offering import POD_NAMES
 from assay.model.records import Job, Run
 from assay.model.results import Message
 from assay.model.states import HELD, TERMINAL_STATUSES, JobState
@@ -139,12 +139,12 @@ def entry_document(entry: Entry, *, benchmarks: bool = True, run_count: int = 0)
     if entry.owner:
         resource["owner"] = entry.owner
     body = entry.body if benchmarks else {**entry.body, "benchmarks": []}
-    if "k8s" in body.get("runtime", {}):
-        body = {**body, "runtime": {**body["runtime"], "k8s": _in_both_spellings(body["runtime"]["k8s"])}}
+    if pod := body.get("runtime", {}).get("k8s"):
+        body = {**body, "runtime": {**body["runtime"], "k8s": _in_both_spellings(pod)}}
     status = {"status": {"run_count": run_count} if run_count else {}} if run_count or "derived_from" in body else {}
     return dump({"resource": resource, **body, **status})
 
 
-def _in_both_spellings(kubernetes: dict[str, Any]) -> dict[str, Any]:
-    """Return `runtime.k8s` with the names of EvalHub's server, and beside them those of its documentation."""
-    return kubernetes | {member.alias: kubernetes[member.name] for member in KUBERNETES.members if member.alias}
+def _in_both_spellings(pod: dict[str, Any]) -> dict[str, Any]:
+    """Return `runtime.k8s` as EvalHub's server spells it, and beside it the names of its files."""
+    return {POD_NAMES.get(name, name): value for name, value in pod.items()} | {name: pod[name] for name in POD_NAMES}
