@@ -30,6 +30,11 @@ _NOT_NUMERIC = {
     "message_code": "primary_metric_not_numeric",
     "message_origin": "server",
 }
+_NO_COMMAND = (
+    "Local runtime is not enabled for provider 'ragas'. "
+    "Please configure a local runtime command for this provider and try again."
+)
+_UPDATED = {"message_code": "evaluation_job_updated", "message_origin": "server"}
 _COMPLETED = {
     "status": "completed",
     "phase": "loading_data",
@@ -228,7 +233,25 @@ def _orphan(case: Case, theirs: Answer, ours: Answer) -> bool:
     return (ours.status, str(ours.body).strip()) == wanted and same(theirs, ours)
 
 
+def _no_command(case: Case, theirs: Answer, ours: Answer) -> bool:
+    """A job of a system provider without a command that works."""
+    found = False
+    for before, after in _jobs(theirs, ours):
+        status = after["status"]
+        if "benchmarks" in before["status"] or before["status"]["state"] != "pending" or status["state"] != "failed":
+            continue
+        error = {"message": _NO_COMMAND, "message_code": "evaluation_job_failed", "message_origin": "server"}
+        row = {"provider_id": "ragas", "id": "ragas_rag_default", "benchmark_index": 0, "status": "failed"}
+        text = f"Evaluation job is failed. \nBenchmark ragas_rag_default failed with message: {_NO_COMMAND}\n"
+        told_why = status["message"] == {**_UPDATED, "message": text}
+        if told_why and status["benchmarks"] == [{**row, "error_message": error, "completed_at": "<time>"}]:
+            after["status"] = before["status"]
+            found = True
+    return found
+
+
 JOBS = (
+    Reason("B1", "a benchmark whose program cannot run fails", _no_command),
     Reason("A1", "lower_is_better of a provider is inverted in the job's score, which has 64 bits", _inverted),
     Reason("A2", "a value outside [0, 1] is not inverted and left out of the score", _beyond_one),
     Reason("A3", "each benchmark is judged by its own criteria", _own_criteria),
