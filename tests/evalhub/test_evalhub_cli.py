@@ -253,7 +253,8 @@ def test_logs_are_shown_whole_and_in_part(evalhub: Evalhub) -> None:
     job_id = finished(evalhub, [["print", "one"], ["print", "two"], DONE], [["print", "three"], DONE])
     whole = evalhub("eval", "logs", job_id).out
     assert whole.startswith(f"=== pod={job_id}-0 container=local benchmark_id=b0 ===\none\ntwo\n")
-    assert f"\n\n=== pod={job_id}-1 container=local benchmark_id=b1 ===\nthree\n" in whole
+    assert f"\n=== pod={job_id}-1 container=local benchmark_id=b1 ===\nthree\n" in whole
+    assert "\n\n=== pod=" not in whole
     first = evalhub("eval", "logs", job_id, "--benchmark-index", "0").out
     assert first.startswith("one\ntwo\n")
     assert (
