@@ -90,6 +90,10 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
+        # A server does not start again while a process of the one before still holds its shared memory.
+        deadline = time.monotonic() + _START_S
+        while any(_alive(int(pid)) for pid in children) and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def sql(self, statement: str, database: str = _ADMIN, role: str = _ADMIN) -> str:
         """Run a statement as the administrator (or another role) and return what it answers."""
@@ -135,6 +139,15 @@ class Cluster:
                 return True
             time.sleep(0.02)
         return False
+
+
+def _alive(pid: int) -> bool:
+    """Say whether a process still has memory: a zombie has none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
 
 
 @contextlib.contextmanager

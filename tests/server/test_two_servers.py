@@ -194,7 +194,7 @@ def test_an_artifact_and_a_log_are_where_the_worker_brought_them(a: Api, b: Api)
     """Files are in the data folder of a server: those that serve them to everybody share it."""
     held = Worker(a).take(a)
     held.append(0, b"1700000000000 hello\n")
-    assert a.get(f"{JOBS}/{held.job_id}/logs").text.endswith("hello\n")
+    assert a.get(f"{JOBS}/{held.job_id}/logs").text.endswith("hello")
     assert "hello" not in b.get(f"{JOBS}/{held.job_id}/logs").text
 
 

@@ -113,8 +113,8 @@ async def test_a_query_sees_one_moment_however_many_statements_it_takes(store: S
     life = Life(store)
     job = await life.submit()
     before, after = await getattr(store, way)(LookTwice(job.id, store.path))
-    assert (before, after) == (1, 1)
-    assert (await life.job(job)).version == 2
+    assert before == after
+    assert (await life.job(job)).version > after
 
 
 async def test_readers_read_while_the_writer_writes(store: SqliteStore) -> None:

@@ -7,6 +7,7 @@ long as the version that the store has is the same. The cache is bounded by size
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 
 _ENTRY = 250
 """Bytes of memory that an entry takes beside its key and its document, about."""
@@ -18,9 +19,9 @@ class Documents:
     def __init__(self, limit: int = 48 << 20) -> None:
         self._limit = limit
         self._size = 0
-        self._kept: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Hashable, bytes]] = OrderedDict()
 
-    def get(self, key: str, version: int) -> bytes | None:
+    def get(self, key: str, version: Hashable) -> bytes | None:
         """Return the document at `version`, if it is kept."""
         kept = self._kept.get(key)
         if kept is None or kept[0] != version:
@@ -28,7 +29,7 @@ class Documents:
         self._kept.move_to_end(key)
         return kept[1]
 
-    def put(self, key: str, version: int, document: bytes) -> bytes:
+    def put(self, key: str, version: Hashable, document: bytes) -> bytes:
         """Keep a document; return it."""
         if len(document) > self._limit // 16:
             return document

@@ -7,7 +7,7 @@ does no I/O of its own, so the same code runs on a SQLite file and over PostgreS
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from assay.model.errors import AssayError
@@ -70,6 +70,10 @@ class Operation(Protocol[T_co]):
         ...
 
 
+class TooManyStatements(Exception):
+    """A query asks for a second statement, so it needs a snapshot that all its statements share."""
+
+
 def run(name: str, /, **parameters: Any) -> Statement:
     """Return the named statement with its parameters."""
     return Statement(name, parameters)
@@ -93,12 +97,11 @@ class Store(Protocol):
     changes: Changes
     """What this process has committed, each change once."""
 
-    @property
-    def generation(self) -> int | None:
-        """A number that grows with every commit, so that an answer made after reading it is right for as long as it stays.
+    writes_alone: bool
+    """Whether this process makes all changes, so that `generation` costs nothing."""
 
-        None where other servers write too, unseen by this one.
-        """
+    async def generation(self) -> Hashable:
+        """Return a value that changes with every commit: what is read after it is right for as long as it stays."""
         ...
 
     async def transact(self, operations: Sequence[Operation[Any]], urgent: bool = False) -> list[Any | AssayError]:

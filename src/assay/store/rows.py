@@ -21,7 +21,7 @@ RUN_COLUMNS: Final = (
     "available_at", "attempts", "max_attempts", "fence", "worker", "lease_expires_at", "grace_until", "finished_at",
     "verdict", "done", "total", "report",
 )  # fmt: skip
-"""The columns of `runs` in the order of the fields of `records.Run`; a run's result follows them in every row."""
+"""The columns of `runs` in the order of the fields of `records.Run`; its result follows them in every row, then the rest."""
 
 _STATES: Final = {state.value: state for state in RunState}
 _STATUSES: Final = {status.value: status for status in Status}
@@ -33,7 +33,7 @@ def run_of(row: Row) -> Run:
     # By position: a look-up by name searches the names of all columns before it.
     (
         run_id, job_id, index, provider_id, benchmark_id, engine, state, status, priority, queued_at, available_at, attempts,
-        max_attempts, fence, worker, lease_expires_at, grace_until, finished_at, verdict, done, total, report, result,
+        max_attempts, fence, worker, lease_expires_at, grace_until, finished_at, verdict, done, total, report, result, *_
     ) = row  # fmt: skip
     return Run(
         id=run_id,

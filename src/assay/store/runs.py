@@ -213,16 +213,17 @@ class ReportRun:
 
     def _run(self) -> Steps[Run]:
         """Return the run that the report is about, once it is clear that the report may be taken."""
-        jobs = yield run("job_version", id=self.job_id)
-        if not jobs or self.tenant not in (None, jobs[0]["tenant"]):
+        rows = yield run("run_to_report", job_id=self.job_id, idx=self.index)
+        job = rows or (yield run("job_version", id=self.job_id))
+        if not job or self.tenant not in (None, job[0]["tenant"]):
             raise NotFound(kind="evaluation job", id=self.job_id)
-        rows = yield run("run_at", job_id=self.job_id, idx=self.index)
+        job_state = job[0]["job_state" if rows else "state"]
         known = rows and (rows[0]["provider_id"], rows[0]["benchmark_id"]) == (self.provider_id, self.benchmark_id)
         overrules = known and rows[0]["verdict"] == Verdict.WATCHDOG
         # A gateway repeats a report whose answer was lost; the repetition is no error.
         repeated = known and self.fence is not None and rows[0]["verdict"] == Verdict.ADAPTER
-        if jobs[0]["state"] in TERMINAL_JOBS and not (overrules or repeated):
-            raise JobIsTerminal(id=self.job_id, wanted="running", state=jobs[0]["state"])
+        if job_state in TERMINAL_JOBS and not (overrules or repeated):
+            raise JobIsTerminal(id=self.job_id, wanted="running", state=job_state)
         if not known:
             raise NotFound(kind="benchmark", id=self.benchmark_id)
         if self.fence is not None and rows[0]["fence"] != self.fence:

@@ -112,10 +112,10 @@ async def delete(request: Request) -> Response:
 
 async def _versions(at: Services, where: JobFilter, limit: int, offset: int) -> tuple[list[tuple[str, int]], int]:
     """Return what is on a page, and the total: counted once for all pages of a filter while nothing is written."""
-    key, generation = f"total\0{where!r}", at.store.generation
-    kept = None if generation is None else at.pages.get(key, generation)
+    key, generation = f"total\0{where!r}", await at.store.generation()
+    kept = at.pages.get(key, generation)
     versions, total = await at.store.scan(PageVersions(where, limit, offset, None if kept is None else int(kept)))
-    if kept is None and generation is not None:
+    if kept is None:
         at.pages.put(key, generation, b"%d" % total)
     return versions, total
 
@@ -124,8 +124,8 @@ async def _version(at: Services, tenant: str, job_id: str) -> int | None:
     """Return the version of a job, None for one of another tenant; from memory while nothing has been written."""
     key = f"{tenant}\0{job_id}"
     # Read first: what is written while the store is asked must make the answer stale.
-    generation = at.store.generation
-    kept = None if generation is None else at.pages.get(key, generation)
+    generation = await at.store.generation() if at.store.writes_alone else None
+    kept = at.pages.get(key, generation) if generation is not None else None
     if kept is not None:
         return int(kept)
     found = await at.store.lookup(JobVersion(job_id))

@@ -17,14 +17,10 @@ async def kept_page(request: Request, make: Callable[[Parameters], Awaitable[byt
     at = services(request)
     key = "\0".join((caller(request).tenant, request.scope["path"], request.scope["query_string"].decode("latin-1")))
     # Read first: what is written while the page is made must make it stale.
-    generation = at.store.generation
-    if generation is not None:
-        generation += at.offerings.generation
-    page = None if generation is None else at.pages.get(key, generation)
+    generation = (await at.store.generation(), at.offerings.generation)
+    page = at.pages.get(key, generation)
     if page is None:
-        page = await make(Parameters(request))
-        if generation is not None:
-            at.pages.put(key, generation, page)
+        page = at.pages.put(key, generation, await make(Parameters(request)))
     return json_bytes(page)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from assay.model.errors import AssayError
-from assay.store.base import Connections, Operation
+from assay.store.base import Connections, Operation, TooManyStatements
 from assay.store.changes import Changes
 from assay.store.postgres.announcements import Announcements
 from assay.store.postgres.connection import FAILURES, OPTIONS, explain
@@ -25,8 +25,17 @@ T = TypeVar("T")
 _POOL = 8
 
 
+class _Connection(asyncpg.Connection):
+    """A connection of the pool. Nothing is ever set on one, so nothing is reset when it goes back."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
 class PostgresStore:
     """Any number of servers may share the database; each hears of the others' changes."""
+
+    writes_alone = False
 
     def __init__(self, pool: asyncpg.Pool[Any], url: str) -> None:
         self.signals, self.changes = LocalSignals(), Changes()
@@ -34,19 +43,25 @@ class PostgresStore:
         self._url = url
         self._announcements = Announcements(url, self.signals)
         self._writer = Writer(pool, self._announcements, self.changes)
+        self._long: set[type] = set()
+        """Queries that take several statements."""
 
     @classmethod
     async def open(cls, url: str) -> PostgresStore:
         """Connect and bring the schema up to date. Raises StoreUnusable."""
         await migrate(url)
         # Connections are made when they are needed, and kept.
-        pool = await asyncpg.create_pool(url, min_size=0, max_size=_POOL, max_inactive_connection_lifetime=0, **OPTIONS)
+        pool = await asyncpg.create_pool(
+            url, min_size=0, max_size=_POOL, max_inactive_connection_lifetime=0, connection_class=_Connection, **OPTIONS
+        )
         return cls(pool, url)
 
-    @property
-    def generation(self) -> None:
-        """Unknown: other servers may have written."""
-        return None
+    async def generation(self) -> str:
+        """Return PostgreSQL's name for what can be seen at the moment: the same name, the same contents."""
+        try:
+            return str(await self._pool.fetchval("SELECT pg_current_snapshot()::text"))
+        except FAILURES as error:
+            raise explain(error) from error
 
     async def transact(self, operations: Sequence[Operation[Any]], urgent: bool = False) -> list[Any | AssayError]:
         """Carry out each operation, alone in what it may fail of; answer once all is durable."""
@@ -62,12 +77,15 @@ class PostgresStore:
     async def lookup(self, query: Operation[T]) -> T:
         """Answer a query by primary key."""
         try:
-            # One snapshot for all statements of the query.
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                return await drive(connection, query, [])
+            async with self._pool.acquire() as connection:
+                if type(query) not in self._long:
+                    try:
+                        return await drive(connection, query, [], single=True)
+                    except TooManyStatements:
+                        self._long.add(type(query))
+                # One snapshot for all statements of the query.
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    return await drive(connection, query, [])
         except FAILURES as error:
             raise explain(error) from error
 

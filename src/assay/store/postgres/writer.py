@@ -1,5 +1,7 @@
 """Writes with group commit, as SQLite's writer does: what arrived during the last commit is one transaction.
 
+Should one operation of a group be refused, the group is undone and run again with a savepoint around each.
+
 Two servers may want the same rows, each in another order, or make the same thing twice. PostgreSQL then ends one of the
 transactions, and its operations are repeated one by one; their steps are generators made anew each time, so nothing of the
 first try is left.
@@ -35,6 +37,10 @@ _STATEMENT_ERRORS = (
     asyncpg.ProgramLimitExceededError,
 )
 """What one operation's own statement is to blame for; the others of its group go on."""
+
+
+class _UndoGroup(Exception):
+    """An operation of a group was refused, and there was no savepoint to go back to."""
 
 
 class _Call(NamedTuple):
@@ -92,7 +98,10 @@ class Writer:
         """Commit a group; return one list of results for each call."""
         operations = [operation for call in group for operation in call.operations]
         try:
-            results = await self._together(operations)
+            try:
+                results = await self._together(operations, savepoints=False)
+            except _UndoGroup:
+                results = await self._together(operations, savepoints=True)
         except CONFLICTS:
             results = [await self._alone(operation) for operation in operations]
         remaining = iter(results)
@@ -101,7 +110,7 @@ class Writer:
     async def _alone(self, operation: Operation[Any]) -> Any:
         for attempt in range(_TRIES):
             try:
-                return (await self._together([operation]))[0]
+                return (await self._together([operation], savepoints=False))[0]
             except asyncpg.UniqueViolationError:
                 if attempt:  # what is there now was there before it began
                     return _broken(operation)
@@ -109,19 +118,22 @@ class Writer:
                 await asyncio.sleep(0.01 * 2**attempt)
         return StoreUnavailable(error="other servers hold the same rows", remedy="wait a moment")
 
-    async def _together(self, operations: list[Operation[Any]]) -> list[Any]:
-        """Run operations in one transaction. Raises CONFLICTS, with nothing written."""
+    async def _together(self, operations: list[Operation[Any]], *, savepoints: bool) -> list[Any]:
+        """Run operations in one transaction. Raises CONFLICTS and _UndoGroup, with nothing written."""
         news: list[News] = []
         try:
             async with self._pool.acquire() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
-                    alone = len(operations) == 1
-                    results = [await self._run(connection, operation, news, alone) for operation in operations]
-                    if alone and isinstance(results[0], AssayError):
-                        await transaction.rollback()
-                        return results
+                    results = []
+                    for operation in operations:
+                        results.append(await self._run(connection, operation, news, savepoints))
+                        if isinstance(results[-1], AssayError) and not savepoints:
+                            if len(operations) > 1:
+                                raise _UndoGroup
+                            await transaction.rollback()
+                            return results
                     topics = {one.topic for one in news if isinstance(one, Signal)}
                     await self._announcements.send(connection, topics)
                     await transaction.commit()
@@ -129,7 +141,7 @@ class Writer:
                     with contextlib.suppress(*FAILURES):
                         await transaction.rollback()
                     raise
-        except CONFLICTS:
+        except (*CONFLICTS, _UndoGroup):
             raise
         except FAILURES as error:
             log.error("a group of %d operations was not written: %s", len(operations), type(error).__name__)
@@ -142,10 +154,10 @@ class Writer:
             self._changes.tell([one for one in news if not isinstance(one, Signal)])
         return results
 
-    async def _run(self, connection: Any, operation: Operation[Any], news: list[News], alone: bool) -> Any:
-        """Run one operation, inside a savepoint where it is not alone; return its result or the error that undid it."""
+    async def _run(self, connection: Any, operation: Operation[Any], news: list[News], in_savepoint: bool) -> Any:
+        """Run one operation; return its result, or the error for which it is to be (in a savepoint: was) undone."""
         own: list[News] = []
-        savepoint = None if alone else connection.transaction()
+        savepoint = connection.transaction() if in_savepoint else None
         if savepoint:
             await savepoint.start()
         try:

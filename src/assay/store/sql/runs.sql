@@ -15,6 +15,10 @@ SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE 
 SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.job_id = :job_id AND r.idx = :idx {for_update_of_run}
 
+-- name: run_to_report
+SELECT {run}, x.result, j.tenant, j.state AS job_state FROM jobs j JOIN runs r ON r.job_id = j.id LEFT JOIN results x ON x.run_id = r.id
+WHERE j.id = :job_id AND r.idx = :idx {for_update_of_run}
+
 -- name: runs_of_job
 SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.job_id = :job_id ORDER BY r.idx

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Generator
 from typing import TypeVar
 
-from assay.store.base import News, Operation, Row, Statement
+from assay.store.base import News, Operation, Row, Statement, TooManyStatements
 from assay.store.statements import statements
 
 T = TypeVar("T")
@@ -31,11 +31,14 @@ def paced(connection: sqlite3.Connection, operation: Operation[T], news: list[Ne
         return stop.value  # type: ignore[no-any-return]
 
 
-def drive(connection: sqlite3.Connection, operation: Operation[T]) -> T:
-    """Execute the statements of a query; return its result."""
-    steps = paced(connection, operation, [])
-    while True:
-        try:
+def drive(connection: sqlite3.Connection, query: Operation[T], *, single: bool = False) -> T:
+    """Execute the statements of a query; return its result. `single`: raise TooManyStatements at a second one."""
+    steps = paced(connection, query, [])
+    try:
+        next(steps)
+        while True:
             next(steps)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            if single:
+                raise TooManyStatements
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from assay.model.errors import AssayError, StoreUnusable
-from assay.store.base import Connections, Operation
+from assay.store.base import Connections, Operation, TooManyStatements
 from assay.store.changes import Changes
 from assay.store.signals import LocalSignals
 from assay.store.sqlite.connection import connect, explain
@@ -31,6 +31,8 @@ _READERS = 2
 class SqliteStore:
     """One process owns the file; a lock beside it keeps a second server away."""
 
+    writes_alone = True
+
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         """Open (and where needed create and migrate) the database at `path`. Call inside a running event loop.
 
@@ -40,6 +42,8 @@ class SqliteStore:
         self.signals, self.changes = LocalSignals(), Changes()
         self._folder: str | None = None
         self._closed = False
+        self._long: set[type] = set()
+        """Queries that take several statements."""
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._lock = _lock(path)
         try:
@@ -66,8 +70,7 @@ class SqliteStore:
         store._folder = folder
         return store
 
-    @property
-    def generation(self) -> int:
+    async def generation(self) -> int:
         """Grows with every commit; this process makes them all."""
         return self._writer.commits
 
@@ -121,6 +124,11 @@ class SqliteStore:
     def _ask(self, connection: sqlite3.Connection, query: Operation[T]) -> T:
         """Answer a query from one snapshot, however many statements it takes."""
         try:
+            if type(query) not in self._long:
+                try:
+                    return drive(connection, query, single=True)
+                except TooManyStatements:
+                    self._long.add(type(query))
             connection.execute("BEGIN")
             try:
                 return drive(connection, query)
