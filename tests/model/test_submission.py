@@ -157,6 +157,7 @@ REFUSED_JOBS: list[tuple[dict[str, Any], str]] = [
         job_failed(("experiment.tags[0].key", "max"), ("experiment.tags[0].value", "max")),
     ),
     ({"experiment": {"name": "e", "tags": [{"key": "k", "value": "v"}] * 21}}, job_failed(("experiment.tags", "max"))),
+    ({"hardware_config": {"cpu": {"request": "zzz"}}}, job_failed(("hardware_config.cpu.request", "quantity"))),
     ({"timeout_seconds": -1}, job_failed(("timeout_seconds", "min"))),
     # All failures are told at once, in the order of the members; rules of the whole job come last.
     (
@@ -193,7 +194,7 @@ ACCEPTED_JOBS: list[dict[str, Any]] = [
     {DATA: {"s3": S3}},
     {"hardware_config": {}},
     {"hardware_config": {"hardware_profile_name": "p"}},
-    {"hardware_config": {"cpu": {"request": "zzz"}}},
+    {"hardware_config": {"cpu": {"request": "500m"}, "memory": {"limit": "1.5Gi"}}},
     {"queue": {"name": "q"}},
     {"queue": {"kind": "kueue", "name": "q"}},
     {"exports": {}},

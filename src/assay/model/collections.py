@@ -11,6 +11,7 @@ from typing import Any, Final
 from assay.model.errors import DoesNotExist, EmptyCollection
 
 _FROM_COLLECTION: Final = ("id", "provider_id", "weight", "primary_score", "pass_criteria")
+_OVERRIDABLE: Final = ("test_data_ref", "hardware_config", "timeout_seconds", "stale_seconds")
 TAXONOMY: Final = ("domains", "tasks", "modalities", "evaluation_targets")
 """Lists of a collection that are filled from its benchmarks where it has none of its own."""
 
@@ -53,11 +54,9 @@ def _merged(entry: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) ->
     if parameters:
         merged["parameters"] = dict(sorted(parameters.items()))
     own = next((o for o in overrides if (o["provider_id"], o["id"]) == (entry["provider_id"], entry["id"])), {})
-    data = own.get("test_data_ref") or entry.get("test_data_ref")
-    if data:
-        merged["test_data_ref"] = data
-    if own.get("hardware_config"):
-        merged["hardware_config"] = own["hardware_config"]
+    for name in _OVERRIDABLE:
+        if value := own.get(name) or entry.get(name):
+            merged[name] = value
     return merged
 
 

@@ -263,6 +263,31 @@ class ReservedUser(BadRequest):
     code = "reserved_user"
 
 
+class NotOwner(AssayError):
+    """The {kind} {id} belongs to '{owner}'. Only its owner and administrators may change it."""
+
+    code, status = "not_owner", 403
+
+
+class LocalCodeRefused(AssayError):
+    """{field} makes the worker's machine run code, which only administrators may ask for here. Leave it out, or ask one."""
+
+    code, status = "local_code_refused", 403
+
+
+class TooManyBenchmarks(BadRequest):
+    """The job has {count} benchmarks, and a job may have {limit}. Divide it into several jobs."""
+
+    code = "too_many_benchmarks"
+
+
+class TooManyJobs(AssayError):
+    """The tenant has {limit} jobs that have not ended, and may not have more. Wait for one to end, or cancel one."""
+
+    code, status = "too_many_jobs", 429
+    retry_after = 30.0
+
+
 class NothingToRerun(BadRequest):
     """The job {id} has no failed or cancelled benchmark. Send {{"benchmarks": "all"}} to run all of them again."""
 

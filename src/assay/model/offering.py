@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from assay.model.shapes import Free, Integer, ListOf, Member, Number, Object, Text, TextMap
-from assay.model.submission import PASS_CRITERIA, PRIMARY_SCORE, TAGS, TEST_DATA, TEXT
+from assay.model.submission import LIMITS, PASS_CRITERIA, PRIMARY_SCORE, QUANTITY, TAGS, TEST_DATA, TEXT
 
 _TEXTS: Final = ListOf(TEXT)
 _DESCRIPTION: Final = Text(most=1024)
@@ -60,10 +60,10 @@ _GPU: Final = Object(
 _POD: Final = (
     Member("image", TEXT, always=True, also="Image"),
     Member("entrypoint", _TEXTS, always=True, also="Entrypoint"),
-    Member("cpu_request", TEXT, always=True, also="CPURequest"),
-    Member("memory_request", TEXT, always=True, also="MemoryRequest"),
-    Member("cpu_limit", TEXT, always=True, also="CPULimit"),
-    Member("memory_limit", TEXT, always=True, also="MemoryLimit"),
+    Member("cpu_request", QUANTITY, always=True, also="CPURequest"),
+    Member("memory_request", QUANTITY, always=True, also="MemoryRequest"),
+    Member("cpu_limit", QUANTITY, always=True, also="CPULimit"),
+    Member("memory_limit", QUANTITY, always=True, also="MemoryLimit"),
     Member("gpu", _GPU),
     Member("env", _ENVIRONMENT, always=True, also="Env"),
     Member("image_pull_policy", Text(one_of=("if_not_present", "always"))),
@@ -81,7 +81,7 @@ _RUNTIME: Final = Object(
                 (
                     Member("engine", TEXT, required=True),
                     Member("include_path", TEXT),
-                    Member("timeout_seconds", Number(least=0)),
+                    *LIMITS,
                 )
             ),
         ),
@@ -123,6 +123,7 @@ COLLECTION: Final = Object(
                         Member("pass_criteria", PASS_CRITERIA),
                         Member("parameters", Free()),
                         Member("test_data_ref", TEST_DATA),
+                        *LIMITS,
                     )
                 ),
                 least=1,

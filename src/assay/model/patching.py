@@ -11,6 +11,8 @@ from assay.model.errors import InvalidJson, InvalidPatchOperation, PatchNotAllow
 from assay.model.shapes import Shape, spelled
 
 OPERATIONS: Final = ("replace", "add", "remove")
+_MERGE: Final = "merge"
+"""The operation that a member of a merge patch is; nobody can send it as one."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,7 @@ def read(body: Any, rules: Rules) -> list[Operation]:
     if body is None:
         return []
     if isinstance(body, dict):
-        body = [
-            {"op": "remove" if value is None else "add", "path": f"/{_escape(name)}", "value": value, "merge": True}
-            for name, value in body.items()
-        ]
+        return [_merging(name, value, rules) for name, value in body.items()]
     if not isinstance(body, list):
         raise InvalidJson(error="a patch is an array of operations, or an object whose members replace the resource's")
     return [_operation(entry, rules) for entry in body]
@@ -85,12 +84,17 @@ def _operation(entry: Any, rules: Rules) -> Operation:
         raise InvalidPatchOperation(op=op)
     if not isinstance(path, str) or not path:
         raise InvalidJson(error="Invalid patch path")
-    allowed = _allowed(path, rules)
-    # A merge patch says what a member shall be; whether that replaces or adds is no concern of its author.
-    wanted = {"replace", "add"} if entry.get("merge") and op == "add" else {op}
-    if not wanted & allowed:
+    if op not in _allowed(path, rules):
         raise PatchNotAllowed(op=op, path=path)
     return Operation(op, path, entry.get("value"))
+
+
+def _merging(name: str, value: Any, rules: Rules) -> Operation:
+    """Return a member of a merge patch, which says what the member shall be: whether that adds or replaces is all one."""
+    path = f"/{_escape(name)}"
+    if not _allowed(path, rules) & ({"remove"} if value is None else {"replace", "add"}):
+        raise PatchNotAllowed(op="remove" if value is None else "add", path=path)
+    return Operation(_MERGE, path, value)
 
 
 def _allowed(path: str, rules: Rules) -> frozenset[str]:
@@ -109,8 +113,24 @@ def apply(shape: Shape, document: dict[str, Any], operations: list[Operation]) -
     for asked in operations:
         operation = replace(asked, path=spelled(shape, asked.path))
         parent, key = _parent(changed, operation)
-        _change(parent, key, operation)
+        if operation.op == _MERGE:
+            _merge(parent, key, operation.value)
+        else:
+            _change(parent, key, operation)
     return changed
+
+
+def _merge(document: dict[str, Any], key: str, value: Any) -> None:
+    """Merge a member as RFC 7386 says: null removes, objects merge, everything else replaces."""
+    if value is None:
+        document.pop(key, None)
+    elif isinstance(value, dict):
+        if not isinstance(document.get(key), dict):
+            document[key] = {}
+        for name, item in value.items():
+            _merge(document[key], name, item)
+    else:
+        document[key] = value
 
 
 def _parent(document: Any, operation: Operation) -> tuple[Any, str]:

@@ -55,6 +55,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     secret_ref: str = ""
     criteria: Criteria = Criteria()
     timeout_s: float | None = None
+    stale_s: float | None = None
     num_examples: int | None = None
     experiment_name: str = ""
     experiment_tags: list[dict[str, str]] = []

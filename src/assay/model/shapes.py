@@ -9,7 +9,7 @@ out is normalised: members in the order of the shape, free-form objects sorted, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -354,6 +354,21 @@ def read(shape: Object, root: str, value: Any) -> dict[str, Any]:
     out = shape.read({} if value is None else value, "", failures)
     refuse(root, failures)
     return out
+
+
+def unknown_members(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of the members that reading `value` as `shape` has passed over."""
+    if isinstance(shape, Object) and isinstance(value, dict):
+        for key, item in value.items():
+            inner = f"{path}.{key}" if path else str(key)
+            member = shape.index.get(str(key).lower())
+            if member is None:
+                yield inner
+            else:
+                yield from unknown_members(member.shape, item, inner)
+    elif isinstance(shape, ListOf) and isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from unknown_members(shape.item, item, f"{path}[{i}]")
 
 
 def refuse(root: str, failures: list[Failure]) -> None:

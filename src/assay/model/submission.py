@@ -18,6 +18,7 @@ _RFC3339: Final = re.compile(
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NUMERIC_HOST: Final = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)", re.ASCII)
 """What resolvers read as an IPv4 address, in whatever notation (127.1, 0x7f000001)."""
+_QUANTITY_TEXT: Final = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
 _BLOCKED_HOSTS: Final = {"localhost", "localhost.localdomain", "metadata", "metadata.google.internal"}
 _BLOCKED_ENDS: Final = (".cluster.local", ".svc", ".local")
 
@@ -71,6 +72,11 @@ def rfc3339(value: str) -> bool:
     return True
 
 
+def quantity(value: str) -> bool:
+    """An amount of CPU or memory as Kubernetes writes it (`500m`, `2`, `1.5Gi`), 0 or more."""
+    return bool(_QUANTITY_TEXT.fullmatch(value))
+
+
 def resolved_sha(value: object) -> bool:
     """A git commit: 7 to 40 hexadecimal digits."""
     return isinstance(value, str) and bool(_SHA.fullmatch(value))
@@ -79,6 +85,7 @@ def resolved_sha(value: object) -> bool:
 TEXT: Final = Text()
 NAME: Final = Text(checks=(("rfc1123_dns_label", lambda v: bool(_LABEL.fullmatch(v))),))
 _NOT_BLANK: Final = ("notblank", lambda value: bool(value.strip()))
+QUANTITY: Final = Text(checks=(("quantity", quantity),))
 _TIME: Final = Text(checks=(("datetime", rfc3339),), format="date-time")
 TAGS: Final = ListOf(Text(checks=(("tagname", tag_name),)))
 PRIMARY_SCORE: Final = Object((Member("metric", TEXT, required=True), Member("lower_is_better", Flag())))
@@ -151,7 +158,7 @@ TEST_DATA: Final = Object(
 )
 
 QUEUE: Final = Object((Member("kind", Text(one_of=("kueue",)), default="kueue"), Member("name", NAME, required=True)))
-_QUANTITY: Final = Object((Member("request", TEXT), Member("limit", TEXT)))
+_AMOUNT: Final = Object((Member("request", QUANTITY), Member("limit", QUANTITY)))
 
 
 def _profile_or_parts(value: dict[str, Any]) -> list[Failure]:
@@ -165,12 +172,15 @@ HARDWARE: Final = Object(
     (
         Member("hardware_profile_name", NAME),
         Member("queue", QUEUE),
-        Member("cpu", _QUANTITY),
-        Member("memory", _QUANTITY),
+        Member("cpu", _AMOUNT),
+        Member("memory", _AMOUNT),
         Member("gpu", Object((Member("name", TEXT), Member("count", Integer(least=0))))),
     ),
     (_profile_or_parts,),
 )
+
+LIMITS: Final = (Member("timeout_seconds", Number(least=0)), Member("stale_seconds", Number(least=0)))
+"""Our own: the longest time of a run, and how long it may show no sign of life. A benchmark's count before its job's."""
 
 BENCHMARK: Final = Object(
     (
@@ -182,6 +192,7 @@ BENCHMARK: Final = Object(
         Member("hardware_config", HARDWARE),
         Member("parameters", Free()),
         Member("test_data_ref", TEST_DATA),
+        *LIMITS,
     )
 )
 
@@ -276,12 +287,12 @@ JOB: Final = Object(
         ),
         Member("hardware_config", HARDWARE),
         Member("queue", QUEUE),
-        Member("timeout_seconds", Number(least=0)),
+        *LIMITS,
         Member("priority", Integer()),
     ),
     (_benchmarks_or_collection,),
 )
-"""`EvaluationJobConfig`, with Assay's own members `timeout_seconds` and `priority`."""
+"""`EvaluationJobConfig`, with Assay's own members `timeout_seconds`, `stale_seconds` and `priority`."""
 
 _MESSAGE: Final = Object(
     (

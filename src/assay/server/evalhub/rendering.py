@@ -26,14 +26,6 @@ _exports_decoder = msgspec.json.Decoder(dict[str, Export])
 
 def job_document(job: Job, runs: list[Run], *, created: bool = False) -> bytes:
     """Return the JSON of a job, with a final newline. `created`: as the answer to its submission."""
-    resource: dict[str, Any] = {"id": job.id}
-    if job.tenant:
-        resource["tenant"] = job.tenant
-    resource |= {"created_at": rfc3339(job.created_at), "updated_at": rfc3339(job.updated_at)}
-    if job.owner:
-        resource["owner"] = job.owner
-    if job.experiment_id:
-        resource["mlflow_experiment_id"] = job.experiment_id
     status = {
         "state": job.state,
         "message": CREATED if created else _message(job, runs),
@@ -49,8 +41,31 @@ def job_document(job: Job, runs: list[Run], *, created: bool = False) -> bytes:
         results["mlflow_experiment_url"] = job.experiment_url
     if job.exports:
         results |= _exports(job)
-    head = dump({"resource": resource, "status": status, "results": results})
+    head = dump({"resource": _resource(job), "status": status, "results": results})
     return head[:-1] + b"," + escape(_spec(job, runs))[1:] + b"\n"
+
+
+def job_summary(job: Job) -> bytes:
+    """Return the JSON of what a list shows of a job, without a final newline: what it is, and how it went as a whole."""
+    document: dict[str, Any] = {"resource": _resource(job), "status": {"state": job.state}}
+    if job.test:
+        document["results"] = {"test": msgspec.Raw(job.test)}
+    document |= {"name": job.name, "model": {"name": job.model}}
+    if job.collection:
+        document["collection"] = {"id": job.collection}
+    return dump(document)
+
+
+def _resource(job: Job) -> dict[str, Any]:
+    resource: dict[str, Any] = {"id": job.id}
+    if job.tenant:
+        resource["tenant"] = job.tenant
+    resource |= {"created_at": rfc3339(job.created_at), "updated_at": rfc3339(job.updated_at)}
+    if job.owner:
+        resource["owner"] = job.owner
+    if job.experiment_id:
+        resource["mlflow_experiment_id"] = job.experiment_id
+    return resource
 
 
 def _exports(job: Job) -> dict[str, Any]:
