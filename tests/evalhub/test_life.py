@@ -166,6 +166,32 @@ def test_a_run_that_takes_too_long_is_ended_and_has_failed(live: Live) -> None:
     until(lambda: not processes(runs), "the end of the tree")
 
 
+def test_a_benchmark_may_have_a_time_limit_of_its_own(live: Live) -> None:
+    sleep = {"id": "b0", "provider_id": "by-hand", "parameters": {"steps": [["sleep", 600]]}}
+    quick = sleep | {"parameters": {"steps": [event("completed")]}}
+    document = live.ended(
+        live.api.submit(benchmarks=[sleep | {"timeout_seconds": 0.5}, quick | {"timeout_seconds": 600}], timeout_seconds=60)
+    )
+    assert [row["status"] for row in document["status"]["benchmarks"]] == ["failed", "completed"]
+    assert row_of(document)["error_message"]["message_code"] == "run_timed_out"
+    assert document["benchmarks"][0]["timeout_seconds"] == 0.5
+
+
+def test_a_run_that_shows_no_sign_of_life_is_ended_and_has_failed(live: Live) -> None:
+    document = live.ended(live.steps(event("running"), ["leave", 600], ["sleep", 600], stale_seconds=0.5))
+    error = row_of(document)["error_message"]
+    assert (document["status"]["state"], error["message_code"]) == ("failed", "run_stalled")
+    assert "0.5 seconds" in error["message"]
+    runs = live.attempts(document["resource"]["id"])
+    until(lambda: not processes(runs), "the end of the tree")
+
+
+def test_a_run_that_goes_on_printing_or_reporting_is_not_taken_for_dead(live: Live) -> None:
+    signs: list[list[Any]] = [["print", "still here"], ["sleep", 1], event("running"), ["sleep", 1]]
+    document = live.ended(live.steps(*signs * 3, event("completed"), stale_seconds=5))
+    assert document["status"]["state"] == "completed"
+
+
 def test_what_an_adapter_leaves_behind_is_ended(live: Live) -> None:
     job_id = live.steps(["leave", 600], event("completed", metrics={"a": 1}))
     assert live.ended(job_id)["status"]["state"] == "completed"

@@ -75,6 +75,7 @@ def start_worker(flags: Mapping[str, Any], *, server: str, name: str | None, key
             engines_dir=settings.engines_dir,
             slots=settings.slots,
             max_log_bytes=settings.max_log_bytes,
+            keep_folders_s=settings.keep_folders_seconds,
             run_timeout_s=settings.run_timeout_seconds,
             parent_pipe=parent_pipe,
             mlflow=MlflowServer.of(settings),

@@ -25,6 +25,8 @@ class RunState:
     redactor: Redactor
     usage: UsageMeter = field(default_factory=UsageMeter)
     requests: set[asyncio.Task[object]] = field(default_factory=set)
+    calls: int = 0
+    """Whatever came from the run, of either kind."""
 
     @classmethod
     def of(cls, route: RunRoute, base_url: str, endpoint: Endpoint | None, clock: Clock) -> RunState:

@@ -47,6 +47,11 @@ class OpenRun:
         """What the run has used so far; still there after `close`."""
         return self._state.usage.snapshot()
 
+    @property
+    def calls(self) -> int:
+        """How often the run has called, be it the model or the server."""
+        return self._state.calls
+
     def close(self) -> None:
         """Forget the token and give up the calls in progress; a second call does nothing."""
         self._gateway._forget(self.token)
@@ -149,6 +154,7 @@ class Gateway:
         run = self._runs.get(token)
         if run is None:
             return model_error(404, "unknown_run", "No run is open at this address: it has ended, or never began.")
+        run.calls += 1
         try:
             if rest == "/model" or rest.startswith(("/model/", "/model?")):
                 return await self._models.serve(request, run, rest.removeprefix("/model"))

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +22,14 @@ from assay.gateway import (
     MlflowRoute,
     MlflowServer,
     ModelRoute,
+    OpenRun,
     RouteError,
     RunRoute,
 )
 from assay.gateway.credentials import Credential, resolve
 from assay.model.protocol import FENCE_HEADER, ArtifactRef, Ending, Holding, Lease
 from assay.telemetry.redaction import Redactor
+from assay.worker import folders
 from assay.worker.logship import LogShip
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Place:
     marker: str
     """`NAME=value`, in the environment of everything this worker starts."""
     max_log_bytes: int
+    keep_folders_s: float
     lease_s: float
     mlflow: MlflowServer | None = None
 
@@ -61,12 +63,18 @@ class Attempt:
         self._progress = Progress()
         self._stop = asyncio.Event()
         self._dropped = False
+        self._stalled = False
         self._folder = place.runs_dir / lease.run_id / str(lease.attempt)
 
     @property
     def progress(self) -> Progress:
         """How far the attempt is."""
         return self._progress
+
+    @property
+    def folder(self) -> Path:
+        """The attempt's own folder; there while it runs."""
+        return self._folder
 
     @property
     def dropped(self) -> bool:
@@ -108,7 +116,7 @@ class Attempt:
             text = redactor.text(f"The worker failed: {type(error).__name__}. Its log says more.")
             ending = failed(lease, "worker_error", text)
         await ship.close()
-        await asyncio.to_thread(_remove, self._folder)
+        await asyncio.to_thread(folders.leave, self._folder, place.keep_folders_s)
         if not self._dropped:
             await self._report(msgspec.structs.replace(ending, message=redactor.text(ending.message)))
 
@@ -143,14 +151,33 @@ class Attempt:
             stop=self._stop,
             marker=self._marker(),
         )
+        stale_s = lease.context.stale_s
+        watching = asyncio.create_task(self._watch(opened, ship, stale_s)) if stale_s else None
         try:
             ending = await self._executor.execute(assignment)
             ship.flush()
+            if self._stalled:
+                text = f"The run showed no sign of life for {stale_s:g} seconds. Raise stale_seconds if it needs longer."
+                return failed(lease, "run_stalled", text, exit_code=ending.exit_code)
             if ending.outcome == "exited" and ship.tail:
                 ending = msgspec.structs.replace(ending, message=f"{ending.message} Last lines:\n{ship.tail}")
             return ending
         finally:
+            if watching:
+                watching.cancel()
             opened.close()
+
+    async def _watch(self, opened: OpenRun, ship: LogShip, stale_s: float) -> None:
+        """Stop the attempt once nothing has come of it for `stale_s` seconds: no output, no call, no progress."""
+        loop = asyncio.get_running_loop()
+        seen, since = None, loop.time()
+        while loop.time() - since < stale_s:
+            signs = (ship.chunks, opened.calls, self._progress.done, self._progress.phase)
+            if signs != seen:
+                seen, since = signs, loop.time()
+            await asyncio.sleep(min(stale_s / 4, 1.0))
+        self._stalled = True
+        self._stop.set()
 
     def _route(self, credential: Credential | None) -> RunRoute:
         lease, place = self.lease, self._place
@@ -212,13 +239,6 @@ class Attempt:
                     return
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
-
-
-def _remove(folder: Path) -> None:
-    """Remove an attempt's folder, and the run's unless another attempt of it is at work there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        folder.parent.rmdir()
 
 
 def failed(lease: Lease, code: str, message: str, **more: Any) -> Ending:

@@ -29,11 +29,14 @@ class LogShip:
         self._waiting = bytearray()
         self._offset = 0
         self._taken = 0
+        self.chunks = 0
+        """How often the run has written something."""
         self._last: list[str] = []
         self._task = asyncio.create_task(self._ship())
 
     def write(self, name: str, data: bytes) -> None:
         """Take a chunk of output of the stream `name`."""
+        self.chunks += 1
         if self._taken >= self._limit:  # only its last lines are of use now
             self._beyond[name] = (self._beyond[name] + data)[-_TAIL_BYTES:]
             return

@@ -24,12 +24,14 @@ from assay.gateway import Gateway, MlflowServer
 from assay.model.errors import BadRequest, Unauthorised
 from assay.model.protocol import Heartbeat, LeaseRequest, Registered, Registration
 from assay.runtimes import tree
+from assay.worker import folders
 from assay.worker.attempt import Attempt, Place, finish
 from assay.worker.claim import check_name, claim
 
 log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
+_SWEEP_S = 60.0
 _REFUSALS = 3
 """Registrations in a row that may be worth nothing before their lease is over."""
 _PATIENCE_S = 2.0
@@ -49,6 +51,7 @@ class WorkerOptions:
     engines_dir: Path
     slots: int
     max_log_bytes: int
+    keep_folders_s: float
     run_timeout_s: float
     parent_pipe: bool = False
     mlflow: MlflowServer | None = None
@@ -99,23 +102,33 @@ class _Worker:
         killed = await asyncio.to_thread(tree.kill_marked, self._marker)
         if killed:
             log.warning("ended %d processes that an earlier worker left behind", killed)
-        for folder in (self._runs_dir, self._hosts_dir):
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self._hosts_dir, ignore_errors=True)
+        await asyncio.to_thread(folders.sweep, self._runs_dir, options.keep_folders_s)
         site = Site(options.engines_dir, self._hosts_dir, options.max_log_bytes, options.run_timeout_s, self._marker)
         self._executors = executors(site)
         for executor in self._executors.values():
             executor.begin()
         gateway = Gateway()
         await gateway.start()
+        sweeping = asyncio.create_task(self._sweep())
         async with WorkerApi(options.server, options.key, options.name) as api:
             try:
                 await self._serve(api, gateway)
             finally:
+                sweeping.cancel()
                 await self._end_all(drop=self._orphaned)
                 for executor in self._executors.values():
                     await executor.close()
                 await gateway.close()
                 await asyncio.to_thread(tree.kill_marked, self._marker)
+
+    async def _sweep(self) -> None:
+        """Delete the folders of runs that have been kept for long enough, for ever."""
+        keep_s = self._options.keep_folders_s
+        while keep_s:
+            await asyncio.sleep(min(keep_s / 2, _SWEEP_S))
+            busy = {attempt.folder for attempt in self._attempts}
+            await asyncio.to_thread(folders.sweep, self._runs_dir, keep_s, busy)
 
     async def _serve(self, api: WorkerApi, gateway: Gateway) -> None:
         loop, refusals = asyncio.get_running_loop(), 0
@@ -152,6 +165,7 @@ class _Worker:
             secrets_dir=options.secrets_dir,
             marker=self._marker,
             max_log_bytes=options.max_log_bytes,
+            keep_folders_s=options.keep_folders_s,
             lease_s=terms.lease_s,
             mlflow=options.mlflow,
         )
