@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import resource
 import sqlite3
 from pathlib import Path
 
 from assay import __version__
 from tests.server import catalogue
-from tests.server.client import JOBS, Api, unique
+from tests.server.client import JOBS, Api, job_body, unique
 from tests.server.serving import Served, serving
 
 
@@ -77,3 +78,20 @@ def test_a_restarted_server_has_everything_it_answered_for(tmp_path: Path) -> No
         assert [second.api.job(job_id)["status"]["state"] for job_id in ids] == ["completed", "pending", "pending"]
     with sqlite3.connect(tmp_path / "data" / "assay.db") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_server_that_cannot_write_is_not_healthy_until_it_can(tmp_path: Path) -> None:
+    flags = ("--catalog", str(catalogue.write(tmp_path / "catalogue", catalogue.provider("manual", "true"))))
+    with serving(tmp_path, *flags) as running:
+        pid = running.process.pid
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, hard))  # as a full disk, for this process alone
+        refused = running.api.post(JOBS, job_body())
+        assert (refused.status, refused.code) == (503, "store_unavailable")
+        for _ in range(2):
+            reply = running.api.get("/api/v1/health")
+            assert (reply.status, reply.json["status"]) == (503, "unhealthy")
+            assert "The database did not take the change" in reply.json["checks"]["store"]
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+        assert running.api.get("/api/v1/health").status == 200
+        assert running.api.post(JOBS, job_body()).status == 202

@@ -15,15 +15,18 @@ from assay.scheduler.identifiers import now, rfc3339
 from assay.server.metrics import CONTENT_TYPE, gauges
 from assay.server.respond import json_response
 from assay.server.services import services
+from assay.store.leases import ProveWriting
 from assay.store.queries import Due
 
 
 async def health(request: Request) -> Response:
-    """Answer 200 while the store answers, else 503 with what is wrong."""
+    """Answer 200 while the store answers and takes what is written, else 503 with what is wrong."""
     at = services(request)
     body = {"status": "healthy", "timestamp": rfc3339(now()), "build": __version__} | known_commit()
     try:
         await at.store.lookup(Due())
+        if at.store.failure is not None:
+            await at.store.apply(ProveWriting(now()), urgent=True)
     except AssayError as error:
         return json_response(body | {"status": "unhealthy", "checks": {"store": error.message}}, 503)
     return json_response(body | {"checks": {"store": "ok"}, "pid": os.getpid()})

@@ -104,6 +104,11 @@ class Store(Protocol):
         """Return a value that changes with every commit: what is read after it is right for as long as it stays."""
         ...
 
+    @property
+    def failure(self) -> AssayError | None:
+        """What the last attempt to write failed of; None once one has been written."""
+        ...
+
     async def transact(self, operations: Sequence[Operation[Any]], urgent: bool = False) -> list[Any | AssayError]:
         """Carry out each operation, alone in what it may fail of; return their results or errors once all is durable.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound
+from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound, TooManyJobs
 from assay.model.identity import digest
 from assay.model.messages import CANCELLED
 from assay.model.plan import Plan
@@ -26,7 +26,7 @@ class CreateJob:
     """Create a job and its runs; return both.
 
     With an idempotency key that the tenant used before: return the job made then, as it is now, and write nothing, or raise
-    IdempotencyMismatch when the body was another.
+    IdempotencyMismatch when the body was another. Raises TooManyJobs where the tenant may not have one more.
     """
 
     job: NewJob
@@ -42,6 +42,11 @@ class CreateJob:
                 known = yield from JobWithRuns(row["job_id"]).steps()
                 assert known is not None
                 return known
+        if job.max_open:
+            open_states = encode([state for state in JobState if state not in TERMINAL_JOBS]).decode()
+            (count,) = yield run("count_jobs_in", tenant=job.tenant, states=open_states)
+            if count["n"] >= job.max_open:
+                raise TooManyJobs(limit=job.max_open)
         made, runs = job.created(self.now)
         yield run(
             "insert_job",

@@ -47,6 +47,18 @@ class RegisterWorker:
         )
 
 
+@dataclass(frozen=True)
+class ProveWriting:
+    """Write something, and leave nothing of it."""
+
+    now: int
+
+    def steps(self) -> Steps[None]:
+        nobody = ""  # no worker can have this name
+        yield run("put_worker", name=nobody, incarnation="", slots=0, engines=b"{}", version="", now=self.now)
+        yield run("drop_worker", name=nobody)
+
+
 def registered_engines(name: str, incarnation: str) -> Steps[list[str]]:
     """Return the engines of a registered worker, or raise UnknownWorker."""
     rows = yield run("worker", name=name)

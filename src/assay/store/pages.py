@@ -133,6 +133,18 @@ class JobsWithRuns:
 
 
 @dataclass(frozen=True)
+class JobsAlone:
+    """Jobs by id, in the order of the ids, without what was posted (`spec` is empty). Unknown ids are left out."""
+
+    ids: tuple[str, ...]
+
+    def steps(self) -> Steps[list[Job]]:
+        rows = yield run("jobs_alone", ids=msgspec.json.encode(self.ids).decode())
+        jobs = {row["id"]: job_of({**row, "spec": b""}) for row in rows}
+        return [jobs[id_] for id_ in self.ids if id_ in jobs]
+
+
+@dataclass(frozen=True)
 class _Composed:
     page: str
     count: str

@@ -63,6 +63,11 @@ class PostgresStore:
         except FAILURES as error:
             raise explain(error) from error
 
+    @property
+    def failure(self) -> AssayError | None:
+        """What the last attempt to write failed of; None once one has been written."""
+        return self._writer.failure
+
     async def transact(self, operations: Sequence[Operation[Any]], urgent: bool = False) -> list[Any | AssayError]:
         """Carry out each operation, alone in what it may fail of; answer once all is durable."""
         return await self._writer.submit(operations, urgent)

@@ -58,6 +58,8 @@ class Writer:
         self._normal: deque[_Call] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
+        self.failure: AssayError | None = None
+        """What the last group failed of; None once one has been written."""
         self._task = asyncio.create_task(self._work())
 
     def submit(self, operations: Sequence[Operation[Any]], urgent: bool) -> asyncio.Future[list[Any]]:
@@ -145,10 +147,13 @@ class Writer:
             raise
         except FAILURES as error:
             log.error("a group of %d operations was not written: %s", len(operations), type(error).__name__)
-            return [explain(error)] * len(operations)
+            self.failure = explain(error)
+            return [self.failure] * len(operations)
         except Exception:  # the writer must outlive whatever it is
             log.exception("a group of %d operations was not written", len(operations))
-            return [AssayError(error="the change could not be written")] * len(operations)
+            self.failure = AssayError(error="the change could not be written")
+            return [self.failure] * len(operations)
+        self.failure = None
         if news:
             self._announcements.announce(topics)
             self._changes.tell([one for one in news if not isinstance(one, Signal)])

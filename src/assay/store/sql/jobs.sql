@@ -48,6 +48,11 @@ SELECT j.id, j.kind, j.tenant, j.owner, j.name, j.experiment_id, j.state, j.canc
 FROM jobs j JOIN job_specs s ON s.job_id = j.id
 WHERE j.id IN (SELECT value FROM json_each(:ids))
 
+-- name: jobs_alone
+SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test,
+       experiment_url, exports
+FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
+
 -- name: runs_of_jobs
 SELECT {run}, x.result
 FROM runs r LEFT JOIN results x ON x.run_id = r.id

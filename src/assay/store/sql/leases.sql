@@ -10,6 +10,9 @@ VALUES (:name, :incarnation, :slots, :engines, :version, :now, :now)
 ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, slots = excluded.slots, engines = excluded.engines,
   version = excluded.version, registered_at = excluded.registered_at, seen_at = excluded.seen_at
 
+-- name: drop_worker
+DELETE FROM workers WHERE name = :name
+
 -- name: see_worker
 UPDATE workers SET seen_at = :now WHERE name = :name
 

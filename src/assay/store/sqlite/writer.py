@@ -60,6 +60,8 @@ class Writer:
         self._yield_at = 0.0
         self.commits = 0
         """Commits whose callers have been answered."""
+        self.failure: AssayError | None = None
+        """What the last group failed of; None once one has been written."""
         self._loop = asyncio.get_running_loop()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="assay-commit")
         self._task = self._loop.create_task(self._work(), name="assay-writer")
@@ -117,8 +119,9 @@ class Writer:
         except sqlite3.Error as error:
             log.error("a group of %d calls was not written: %s", len(group), error)
             self._undo()
-            problem = explain(error, self._path)
+            self.failure = problem = explain(error, self._path)
             return [[problem] * len(call.operations) for call in group], []
+        self.failure = None
         return answers, news
 
     async def _run_all(self, group: list[_Call], *, savepoints: bool) -> tuple[list[list[Any]], list[News]]:
