@@ -158,6 +158,16 @@ INVALID: list[tuple[Change, str]] = [
         {"hardware_config": {"hardware_profile_name": "p", "cpu": {"request": "1"}}},
         "hardware_config: hardware_profile_name cannot be combined with queue, cpu, memory, or gpu",
     ),
+    *(
+        ({"hardware_config": {"cpu": {"request": amount}}}, one("hardware_config.cpu.request", "quantity"))
+        for amount in ("zzz", "-1", "1.2.3", "1 Gi", "1gi", "Gi")
+    ),
+    (
+        {"benchmarks.0.hardware_config": {"memory": {"limit": "lots"}}},
+        one("benchmarks[0].hardware_config.memory.limit", "quantity"),
+    ),
+    ({"hardware_config": {"gpu": {"count": -1}}}, one("hardware_config.gpu.count", "min")),
+    ({"benchmarks.0.timeout_seconds": -1}, one("benchmarks[0].timeout_seconds", "min")),
     ({"hardware_config": {"queue": {}}}, one("hardware_config.queue.name")),
     ({"hardware_config": {"queue": {"kind": "x", "name": "q"}}}, "kind must be one of: kueue"),
     ({"hardware_config": {"queue": {"name": "Q"}}}, one("hardware_config.queue.name", "rfc1123_dns_label")),

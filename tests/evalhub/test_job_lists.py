@@ -233,3 +233,26 @@ def test_items_are_whole_documents(api: Api) -> None:
     job_id = mine.post(JOBS, job_body("b0", "b1", custom={"a": [1]})).json["resource"]["id"]
     assert mine.report(job_id, "running").status == 204
     assert mine.get(JOBS).json["items"] == [mine.job(job_id)]
+
+
+def test_a_summary_has_what_a_list_shows_and_no_more(api: Api) -> None:
+    mine = api.as_(x_tenant=unique("summary"), x_user="ann")
+    job_id = mine.submit("judged", provider="scored", name="first", custom={"big": "x" * 1000})
+    assert mine.report(job_id, "completed", provider="scored", benchmark="judged", metrics={"acc": 0.75}).status == 204
+    mine.post(JOBS, {"name": "second", "model": {"url": "http://m", "name": "n"}, "collection": {"id": "practice-v1"}})
+    whole, page = mine.get(JOBS).json, mine.get(f"{JOBS}?fields=summary").json
+    assert {name: page[name] for name in ("limit", "total_count")} == {"limit": 50, "total_count": 2}
+    for brief, full in zip(page["items"], whole["items"], strict=True):
+        assert brief["resource"] == full["resource"]
+    second, first = page["items"]
+    assert (second["name"], second["model"], second["collection"]) == ("second", {"name": "n"}, {"id": "practice-v1"})
+    assert first["status"] == {"state": "completed"}
+    assert first["results"] == {"test": {"score": 0.75, "threshold": 0.5, "pass": True}}
+    assert "custom" not in first
+    assert names(mine.get(f"{JOBS}?fields=summary&status=completed&limit=1")) == ["first"]
+
+
+def test_a_list_has_no_other_selection_of_fields(api: Api) -> None:
+    reply = api.get(f"{JOBS}?fields=name")
+    assert (reply.status, reply.code) == (400, "query_parameter_value_invalid")
+    assert "'summary'" in reply.message

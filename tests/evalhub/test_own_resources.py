@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.client import JOBS, PROVIDERS, Api
+from tests.server.client import JOBS, PROVIDERS, Api, job_body
 
 COLLECTIONS = "/api/v1/evaluations/collections"
 
@@ -178,6 +178,81 @@ def test_patches_of_both_kinds_apply_in_order(tenant: Api) -> None:
     assert "tags" not in merged
 
 
+def test_a_merge_patch_reaches_into_objects_and_removes_what_is_null(tenant: Api) -> None:
+    path = f"{COLLECTIONS}/{_made(tenant, COLLECTIONS, _collection(custom={'a': {'b': 1, 'c': 2}, 'd': 3}))}"
+    merged = tenant.call("PATCH", path, {"custom": {"a": {"b": None, "e": 4}, "d": [1], "f": {"g": None}}, "tags": None})
+    assert merged.status == 200, merged.text
+    assert merged.json["custom"] == {"a": {"c": 2, "e": 4}, "d": [1], "f": {}}
+    assert tenant.call("PATCH", path, [{"op": "merge", "path": "/custom", "value": {}}]).code == "invalid_patch_operation"
+
+
+def test_the_order_of_curated_collections_is_for_the_catalogue_alone(tenant: Api) -> None:
+    made = tenant.post(COLLECTIONS, _collection(curation_order=3)).json
+    path = f"{COLLECTIONS}/{made['resource']['id']}"
+    assert "curation_order" not in made
+    assert "curation_order" not in tenant.call("PUT", path, _collection(curation_order=1)).json
+    assert tenant.call("PATCH", path, {"name": "still mine"}).json["name"] == "still mine"
+    assert "curation_order" not in tenant.post(f"{path}/clones", {"curation_order": 2}).json
+
+
+SNAKE = {
+    "image": "registry/i:1",
+    "entrypoint": ["run"],
+    "cpu_request": "500m",
+    "memory_request": "1Gi",
+    "cpu_limit": "2",
+    "memory_limit": "2Gi",
+    "env": [{"Name": "A", "Value": "b"}],
+}
+CAMEL = dict(
+    zip(
+        ("Image", "Entrypoint", "CPURequest", "MemoryRequest", "CPULimit", "MemoryLimit", "Env"),
+        SNAKE.values(),
+        strict=True,
+    )
+)
+
+
+@pytest.mark.parametrize("spelling", [SNAKE, CAMEL], ids=["as in files", "as in answers"])
+def test_a_pod_is_understood_and_shown_in_both_spellings(tenant: Api, spelling: dict[str, Any]) -> None:
+    gpu = {"resource": "nvidia.com/gpu", "count": 1, "node_selector": {"zone": "a"}}
+    pod = spelling | {"gpu": gpu, "image_pull_policy": "always"}
+    path = f"{PROVIDERS}/{_made(tenant, PROVIDERS, {'name': 'p', 'runtime': {'k8s': pod}})}"
+    shown = tenant.get(path).json["runtime"]["k8s"]
+    assert shown == CAMEL | SNAKE | {"gpu": gpu, "image_pull_policy": "always"}
+    for name in ("/runtime/k8s/image", "/runtime/k8s/Image"):
+        patched = tenant.call("PATCH", path, [{"op": "replace", "path": name, "value": name}]).json["runtime"]["k8s"]
+        assert (patched["image"], patched["Image"]) == (name, name)
+
+
+def test_what_a_pod_does_not_say_is_empty_and_never_null(tenant: Api) -> None:
+    shown = tenant.post(PROVIDERS, {"name": "p", "runtime": {"k8s": {"image": "i"}}}).json["runtime"]["k8s"]
+    assert shown["Entrypoint"] == shown["Env"] == []
+    assert (shown["CPURequest"], shown["memory_limit"]) == ("", "")
+    assert "gpu" not in shown
+
+
+@pytest.mark.parametrize(
+    ("pod", "code"),
+    [
+        ({"Image": 5}, "invalid_json_request"),
+        ({"CPURequest": "much"}, "request_validation_failed"),
+        ({"image_pull_policy": "never"}, "request_validation_failed"),
+        ({"gpu": {"count": -1}}, "request_validation_failed"),
+    ],
+)
+def test_a_pod_that_could_not_be_made_is_refused(tenant: Api, pod: dict[str, Any], code: str) -> None:
+    assert tenant.post(PROVIDERS, {"name": "p", "runtime": {"k8s": pod}}).code == code
+
+
+def test_an_answer_names_the_members_that_nobody_knows(tenant: Api) -> None:
+    reply = tenant.post(COLLECTIONS, _collection(benchmark=[], pass_criteria={"threshold": 1, "treshold": 2}))
+    assert reply.headers["warning"] == '299 assay "unknown members were ignored: benchmark, pass_criteria.treshold"'
+    assert "warning" not in tenant.post(COLLECTIONS, _collection()).headers
+    odd = tenant.post(PROVIDERS, {"name": "p", 'na\r\nme"é': 1})
+    assert odd.headers["warning"] == '299 assay "unknown members were ignored: namexe9"'
+
+
 def test_a_clone_is_ones_own_and_names_its_source(tenant: Api) -> None:
     source = _made(tenant, COLLECTIONS, _collection(description="kept"))
     clone = tenant.post(f"{COLLECTIONS}/{source}/clones", {"name": "copy", "category": ""}).json
@@ -222,9 +297,15 @@ def test_overrides_must_name_what_the_collection_has(tenant: Api) -> None:
         assert kind in reply.message
 
 
-def test_nobody_may_pose_as_the_system(api: Api) -> None:
-    reply = api.post(PROVIDERS, {"name": "p", "benchmarks": [{"id": "b"}]}, x_user="system")
-    assert (reply.status, reply.code) == (400, "reserved_user")
+def test_nobody_may_pose_as_the_system(api: Api, tenant: Api) -> None:
+    job_id = tenant.submit("b0")
+    system = api.as_(x_tenant=tenant.headers["x-tenant"], x_user="system")
+    clones = f"{COLLECTIONS}/practice-v1/clones"
+    for path, body in ((PROVIDERS, {"name": "p"}), (COLLECTIONS, _collection()), (clones, {}), (JOBS, job_body())):
+        assert system.post(path, body).code == "reserved_user"
+    assert system.post(f"{JOBS}/{job_id}/rerun", {"benchmarks": "all"}).code == "reserved_user"
+    account = api.as_(x_tenant=tenant.headers["x-tenant"], x_user="system:serviceaccount:ns:runner")
+    assert account.post(PROVIDERS, {"name": "p"}).status == 201
 
 
 def test_the_history_of_a_job_is_paged_in_order(tenant: Api) -> None:

@@ -65,6 +65,35 @@ def test_unknown_members_are_dropped(api: Api) -> None:
     assert document["benchmarks"] == [{"id": "b0", "provider_id": "manual"}]
 
 
+def test_unknown_members_are_named_in_a_warning(api: Api) -> None:
+    body = job_body(benchmarks=[{"id": "b0", "provider_id": "manual", "zzz": 1}], benchmark=[])
+    warning = '299 assay "unknown members were ignored: benchmarks[0].zzz, benchmark"'
+    assert api.post(JOBS, body).headers["warning"] == warning
+    assert "warning" not in api.post(JOBS, job_body()).headers
+
+
+@pytest.mark.parametrize("amount", ["1", "0.5", "500m", "2Gi", "1e3", "1500M", "", None])
+def test_amounts_are_written_as_kubernetes_writes_them(api: Api, amount: str | None) -> None:
+    body = job_body(hardware_config={"cpu": {"request": amount}, "memory": {"limit": amount}})
+    assert api.post(JOBS, body).status == 202
+
+
+def test_a_repeated_request_with_its_own_id_makes_one_job(api: Api) -> None:
+    tenant, request_id = api.as_(x_tenant=unique("t")), unique("request")
+    first, again = (tenant.post(JOBS, job_body(), x_global_transaction_id=request_id) for _ in range(2))
+    assert again.status == first.status == 202
+    assert again.json["resource"]["id"] == first.json["resource"]["id"]
+    other = tenant.post(JOBS, job_body(name="other"), x_global_transaction_id=request_id)
+    assert other.json["resource"]["id"] != first.json["resource"]["id"]
+    elsewhere = api.as_(x_tenant=unique("t")).post(JOBS, job_body(), x_global_transaction_id=request_id)
+    assert elsewhere.json["resource"]["id"] != first.json["resource"]["id"]
+
+
+def test_the_same_body_without_an_id_makes_a_job_each_time(api: Api) -> None:
+    first, again = (api.post(JOBS, job_body()).json["resource"]["id"] for _ in range(2))
+    assert first != again
+
+
 def test_every_broken_rule_is_told_in_the_order_of_the_members(api: Api) -> None:
     reply = api.post(JOBS, {"benchmarks": [{"weight": -1}], "model": {"url": "x y"}, "tags": ["a,b"]})
     lines = reply.message.removeprefix("The request validation failed: '").split("\n")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from assay.config import load
+from assay.model.errors import SettingInvalid
 from tests.server.client import JOBS, PROVIDERS, Api, job_body, unique
+from tests.server.serving import serving
 
 OURS = ["http://localhost", "http://localhost:3000", "https://127.0.0.1:8443", "http://[::1]:5173", "http://app.localhost"]
 OTHERS = [
@@ -76,3 +81,19 @@ def test_a_page_of_this_machine_can_submit_a_job(api: Api) -> None:
 def test_errors_can_be_read_by_a_page_of_this_machine(api: Api) -> None:
     assert api.get(f"{JOBS}/nope", origin=OURS[0]).headers["access-control-allow-origin"] == OURS[0]
     assert api.get("/nope", origin=OURS[0]).headers["access-control-allow-origin"] == OURS[0]
+
+
+def test_pages_that_the_settings_name_may_use_the_api_and_no_others(tmp_path: Path) -> None:
+    allowed = "https://Lab.example:8443, http://board.example"
+    with serving(tmp_path, worker=False, ASSAY_ALLOWED_ORIGINS=allowed) as running:
+        for origin in ("https://lab.example:8443", "http://board.example", OURS[1]):
+            assert running.api.post(f"{JOBS}/x/rerun", {}, origin=origin).code == "resource_not_found"
+            assert running.api.get(PROVIDERS, origin=origin).headers["access-control-allow-origin"] == origin
+        for origin in ("https://lab.example", "http://lab.example:8443", "https://board.example", *OTHERS):
+            assert running.api.post(f"{JOBS}/x/rerun", {}, origin=origin).code == "origin_not_allowed"
+
+
+@pytest.mark.parametrize("given", ["*", "lab.example", "https://lab.example/app", "ftp://lab.example"])
+def test_what_is_no_origin_is_refused_at_the_start(given: str) -> None:
+    with pytest.raises(SettingInvalid, match="no origin"):
+        load({}, {"ASSAY_ALLOWED_ORIGINS": given})

@@ -81,7 +81,7 @@ def _given(setting: Setting, flags: Mapping[str, Any], environ: Mapping[str, str
 
 
 def _value(setting: Setting, given: Given) -> Any:
-    text = os.pathsep.join(map(str, given.value)) if isinstance(given.value, list | tuple) else str(given.value)
+    text = setting.separator.join(map(str, given.value)) if isinstance(given.value, list | tuple) else str(given.value)
     try:
         return setting.read(text)
     except ValueError as error:

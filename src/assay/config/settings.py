@@ -26,6 +26,8 @@ class Setting:
     """Whether the value itself must not be shown; a URL is shown without its password in any case."""
     also: str = ""
     """A variable of another program that counts where nothing else gives a value."""
+    separator: str = os.pathsep
+    """What stands between the values of a list."""
 
     @property
     def flag(self) -> str:
@@ -69,6 +71,14 @@ SETTINGS = (
     Setting("oci_auth_config_file", "ASSAY_OCI_AUTH_CONFIG_FILE", "", read.optional_path, "keys of registries (Docker)"),
     Setting("oci_ca_cert_file", "ASSAY_OCI_CA_CERT_FILE", "", read.optional_path, "CA of registries' certificates"),
     Setting("oci_http_timeout_seconds", "ASSAY_OCI_HTTP_TIMEOUT_SECONDS", "30", read.patience, "patience with a registry"),
+    Setting("max_page_items", "ASSAY_MAX_PAGE_ITEMS", "10000", read.limit, "most items on a page; -1: any number"),
+    Setting("max_open_jobs", "ASSAY_MAX_OPEN_JOBS", "-1", read.limit, "open jobs of a tenant; -1: any number"),
+    Setting("max_benchmarks", "ASSAY_MAX_BENCHMARKS", "-1", read.limit, "benchmarks of a job; -1: any number"),
+    Setting("keep_folders_seconds", "ASSAY_KEEP_FOLDERS_SECONDS", "0", read.seconds, "how long a run's folder outlives it"),
+    Setting("owner_policy", "ASSAY_OWNER_POLICY", "tenant", read.one_of("tenant", "owner_or_admin"), "who may make changes"),
+    Setting("local_code", "ASSAY_LOCAL_CODE", "anyone", read.one_of("anyone", "admins"), "who may bring commands and tasks"),
+    Setting("admins", "ASSAY_ADMINS", "", read.names, "users who are administrators, by commas", separator=","),
+    Setting("allowed_origins", "ASSAY_ALLOWED_ORIGINS", "", read.origins, "web pages that may use the API", separator=","),
     Setting("termination_file", "ASSAY_TERMINATION_FILE", "", read.optional_path, "file for what made a start fail"),
     Setting("log_level", "ASSAY_LOG_LEVEL", "info", read.level, "what the server's own log shows"),
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -149,3 +150,29 @@ def web_url(text: str) -> str:
     if parts.query or parts.fragment:
         raise ValueError("a URL without a query is needed")
     return text.rstrip("/")
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """Return what reads one of these words."""
+
+    def read(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)} is needed")
+        return text
+
+    return read
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names with commas between them."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Read the origins of web pages with commas between them; return them in lower case."""
+    found = names(text)
+    for origin in found:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query or parts.fragment:
+            raise ValueError(f"'{origin}' is no origin: scheme, host and port are needed, as in https://lab.example:8443")
+    return tuple(origin.lower() for origin in found)

@@ -99,7 +99,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     experiment_url: str = ""
     exports: dict[str, Export] = {}
     max_open: int = 0
-    """Jobs that its tenant may have which have not ended, this one included; 0: no limit."""
+    """Jobs that its tenant may have which have not ended, this one included; below 1: no limit."""
 
     def created(self, now: int) -> tuple[Job, list[Run]]:
         """Return the job and its runs as they are once created at `now`."""

@@ -24,6 +24,7 @@ from assay.model.errors import (
     MlflowFailed,
     ModelUrlRequired,
     ShaIsReadOnly,
+    TooManyBenchmarks,
 )
 from assay.model.exports import planned
 from assay.model.plan import Context, Model, Plan
@@ -61,6 +62,8 @@ async def submit(
     """
     _no_credentials("model", body["model"])
     collection, benchmarks = await offerings.benchmarks(body, tenant)
+    if 0 < settings.max_benchmarks < len(benchmarks):
+        raise TooManyBenchmarks(count=len(benchmarks), limit=settings.max_benchmarks)
     for benchmark in benchmarks:
         if "resolved_sha" in benchmark.get("test_data_ref", {}):
             raise ShaIsReadOnly
@@ -102,6 +105,7 @@ async def submit(
         experiment_id=experiment.id if experiment else "",
         experiment_url=experiment.url if experiment else "",
         exports=planned(body),
+        max_open=settings.max_open_jobs,
     )
     return await store.apply(CreateJob(job, now()))
 
@@ -145,6 +149,7 @@ async def _run(
     _no_credentials(f"benchmarks.{benchmark['id']}.parameters", parameters)
     num_examples = _lift_examples(parameters)
     runtime = provider.body.get("runtime", {})
+    limits = (benchmark, body, runtime.get("assay", {}))
     offer = Offer(
         provider_id=provider.id,
         benchmark=entry,
@@ -172,12 +177,18 @@ async def _run(
     context = Context(
         secret_ref=model.get("auth", {}).get("secret_ref", ""),
         criteria=_criteria(benchmark, entry),
-        timeout_s=body.get("timeout_seconds") or runtime.get("assay", {}).get("timeout_seconds"),
+        timeout_s=_first("timeout_seconds", *limits),
+        stale_s=_first("stale_seconds", *limits),
         num_examples=num_examples,
         exports=body.get("exports", {}),
         locations=resolved.locations,
     )
     return NewRun(id=new_id(), plan=plan, context=context, digest=plan.digest())
+
+
+def _first(name: str, *bodies: Mapping[str, Any]) -> float | None:
+    """Return the value of the first body that has one which is not 0."""
+    return next((body[name] for body in bodies if body.get(name)), None)
 
 
 def _criteria(benchmark: Mapping[str, Any], entry: Mapping[str, Any]) -> Criteria:

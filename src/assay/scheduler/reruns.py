@@ -28,8 +28,10 @@ def read(body: Any) -> dict[str, Any]:
     return read_shape(RERUN, "RerunConfig", body)
 
 
-async def rerun(store: Store, job_id: str, asked: dict[str, Any], *, tenant: str, owner: str) -> tuple[Job, list[Run]]:
-    """Create the new job and return it with its runs. Raises NotFound, NothingToRerun."""
+async def rerun(
+    store: Store, job_id: str, asked: dict[str, Any], *, tenant: str, owner: str, max_open_jobs: int = 0
+) -> tuple[Job, list[Run]]:
+    """Create the new job and return it with its runs. Raises NotFound, NothingToRerun, TooManyJobs."""
     found = await store.lookup(JobWithRuns(job_id))
     if found is None or found[0].tenant != tenant:
         raise NotFound(kind="evaluation job", id=job_id)
@@ -55,6 +57,7 @@ async def rerun(store: Store, job_id: str, asked: dict[str, Any], *, tenant: str
         experiment_id=job.experiment_id,
         experiment_url=job.experiment_url,
         exports=planned(spec),
+        max_open=max_open_jobs,
     )
     return await store.apply(CreateJob(new, now()))
 

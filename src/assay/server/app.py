@@ -20,14 +20,13 @@ from starlette.types import Message, Receive, Scope, Send
 from assay.model.errors import AssayError, MethodNotAllowed, OriginNotAllowed, PlainNotFound
 from assay.server import origins
 from assay.server.metrics.requests import NOT_FOUND, OTHER_METHOD
-from assay.server.respond import error_response, no_content
+from assay.server.respond import REQUEST_ID, error_response, no_content
 from assay.server.routes import Route, Table
 from assay.server.routes import Scope as Permission
 from assay.server.services import Services, require_worker
 
 log = logging.getLogger(__name__)
 
-REQUEST_ID = "X-Global-Transaction-Id"
 _ID_HEADER = REQUEST_ID.lower().encode()
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that are counted by name; what else a client may think of must not make new series."""
@@ -63,7 +62,10 @@ class App:
         route: Route | None = None
         status = 500
         added: list[tuple[bytes, bytes]] = [(_ID_HEADER, request_id.encode("latin-1"))]
-        ours = origin is None or origins.permitted(origin, request.headers.get("host", ""), self.services.settings.host)
+        settings = self.services.settings
+        ours = origin is None or origins.permitted(
+            origin, request.headers.get("host", ""), settings.host, settings.allowed_origins
+        )
         if origin is not None and ours:
             added += origins.headers(origin.encode("latin-1"))
 

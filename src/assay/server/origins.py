@@ -2,13 +2,13 @@
 
 A browser names the page that makes a request in its Origin header. A page from anywhere could otherwise start processes on
 this machine through a server on loopback: bodies are taken whatever their content type, so such a request needs no
-preflight. Only pages of this machine may, and on a server that listens for others also the server's own pages.
+preflight. Only pages of this machine may, those that a setting names, and on a server that listens for others its own pages.
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from urllib.parse import urlsplit
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -25,8 +25,10 @@ _HEADERS = [
 ]
 
 
-def permitted(origin: str, host: str, listening: str) -> bool:
+def permitted(origin: str, host: str, listening: str, allowed: Container[str] = ()) -> bool:
     """Say whether a page from `origin` may use a server that listens on `listening` and was addressed as `host`.
+
+    `allowed` are the origins, in lower case, that may in any case.
 
     On loopback the address says nothing: a foreign name may be made to lead there.
     """
@@ -35,6 +37,8 @@ def permitted(origin: str, host: str, listening: str) -> bool:
         name = parts.hostname or ""
     except ValueError:
         return False
+    if origin.lower() in allowed:
+        return True
     if parts.scheme not in ("http", "https") or not name:
         return False
     return is_loopback(name) or (parts.netloc == host and not is_loopback(listening))

@@ -11,6 +11,8 @@ from starlette.responses import Response
 from assay.model.errors import AssayError, PlainNotFound
 
 _encode = msgspec.json.Encoder().encode
+REQUEST_ID = "X-Global-Transaction-Id"
+"""The header that names a request, given by its sender or by us."""
 _ESCAPES = str.maketrans({"&": "\\u0026", "<": "\\u003c", ">": "\\u003e"})
 
 
@@ -41,7 +43,7 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return JsonResponse(dump(value) + b"\n", status, headers)
 
 
-def json_bytes(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_bytes(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return an answer of JSON that is rendered already."""
     return JsonResponse(body, status, headers)
 

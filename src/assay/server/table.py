@@ -14,15 +14,20 @@ from assay.model.errors import (
     InvalidJson,
     InvalidPatchOperation,
     JobIsTerminal,
+    LocalCodeRefused,
     ModelUrlRequired,
     NotFound,
     NothingToRerun,
+    NotOwner,
     PatchNotAllowed,
     PreflightFailed,
     QueryMismatch,
+    QueryValueNotAllowed,
     ReservedUser,
     StaleFence,
     StoreUnavailable,
+    TooManyBenchmarks,
+    TooManyJobs,
     Unauthorised,
     UnknownQuery,
     UnknownWorker,
@@ -84,7 +89,7 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
         Query(parameter, _KINDS_OF_PARAMETERS.get(parameter, "string"), _PURPOSES.get(parameter, "as for jobs"))
         for parameter in face.parameters
     )
-    change = (*_BODY, NotFound, face.read_only)
+    change = (*_BODY, NotFound, face.read_only, NotOwner, LocalCodeRefused)
     patch = (InvalidPatchOperation, PatchNotAllowed)
     clone = Route(
         f"clone{name}",
@@ -94,7 +99,7 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
         f"Copy a {kind}; members of the body replace those of the copy.",
         scope=write,
         answers={201: _JSON},
-        errors=(*_BODY, NotFound, ReservedUser),
+        errors=(*_BODY, NotFound, ReservedUser, LocalCodeRefused),
     )
     return (
         Route(
@@ -115,7 +120,7 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
             scope=write,
             body=body,
             answers={201: _JSON},
-            errors=(*_BODY, ReservedUser),
+            errors=(*_BODY, ReservedUser, LocalCodeRefused),
         ),
         Route(f"get{name}", "GET", one, face.get, f"Read a {kind}.", errors=(NotFound,)),
         Route(
@@ -145,7 +150,7 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
             f"Delete a {kind} of your own. Jobs keep what they took from it.",
             scope=write,
             answers={204: ""},
-            errors=(NotFound, face.read_only, StoreUnavailable),
+            errors=(NotFound, face.read_only, NotOwner, StoreUnavailable),
         ),
         *((clone,) if kind == "collection" else ()),
     )
@@ -168,19 +173,19 @@ ROUTES = (
         scope=Scope.WRITE, body=submission.JOB, answers={202: _JSON},
         errors=(
             *_BODY, NotFound, DoesNotExist, ModelUrlRequired, PreflightFailed, EngineMissing, CredentialInBody,
-            IdempotencyMismatch,
+            IdempotencyMismatch, ReservedUser, LocalCodeRefused, TooManyBenchmarks, TooManyJobs,
         ),
     ),
     Route(
         "listJobs", "GET", _JOBS, jobs.page, "List jobs, newest first.",
-        query=(*_PAGE, *_FILTERS),
-        errors=(BadQueryValue, UnknownQuery),
+        query=(*_PAGE, *_FILTERS, Query("fields", "string", "`summary` leaves out all but ids, times, states, scores")),
+        errors=(BadQueryValue, UnknownQuery, QueryValueNotAllowed),
     ),
     Route(
         "deleteJob", "DELETE", _JOBS + "/{job_id}", jobs.delete,
         "Cancel a job; with hard_delete=true delete it and everything that belongs to it.",
         scope=Scope.WRITE, query=(Query("hard_delete", "boolean", "delete for good"),), answers={204: ""},
-        errors=(BadQueryValue, NotFound, JobIsTerminal, StoreUnavailable),
+        errors=(BadQueryValue, NotFound, NotOwner, JobIsTerminal, StoreUnavailable),
     ),
     Route(
         "getJobLogs", "GET", _JOBS + "/{job_id}/logs", logs.of_job, "Read the logs of all benchmarks of a job.",
@@ -196,9 +201,10 @@ ROUTES = (
           errors=(BadQueryValue, UnknownQuery, NotFound)),
     Route("rerunJob", "POST", _JOBS + "/{job_id}/rerun", benchmarks.rerun,
           "Submit a job again, from the same plans: all its benchmarks, or only those that failed.",
-          scope=Scope.WRITE, body=RERUN, answers={202: _JSON}, errors=(*_BODY, NotFound, NothingToRerun)),
+          scope=Scope.WRITE, body=RERUN, answers={202: _JSON},
+          errors=(*_BODY, NotFound, NothingToRerun, ReservedUser, TooManyJobs)),
     Route("cancelBenchmark", "DELETE", _BENCHMARK, benchmarks.cancel, "Cancel one benchmark of a job; the others go on.",
-          scope=Scope.WRITE, answers={204: ""}, errors=(NotFound, JobIsTerminal, StoreUnavailable)),
+          scope=Scope.WRITE, answers={204: ""}, errors=(NotFound, NotOwner, JobIsTerminal, StoreUnavailable)),
     Route("exportJob", "GET", _JOBS + "/{job_id}/results.csv", exports.of_job, "Read the results of a job as CSV.",
           answers={200: "text/csv"}, errors=(NotFound,)),
     Route("exportJobs", "GET", "/api/v1/evaluations/results.csv", exports.of_jobs,

@@ -42,7 +42,7 @@ class CreateJob:
                 known = yield from JobWithRuns(row["job_id"]).steps()
                 assert known is not None
                 return known
-        if job.max_open:
+        if job.max_open > 0:
             open_states = encode([state for state in JobState if state not in TERMINAL_JOBS]).decode()
             (count,) = yield run("count_jobs_in", tenant=job.tenant, states=open_states)
             if count["n"] >= job.max_open:

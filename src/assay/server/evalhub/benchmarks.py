@@ -9,9 +9,10 @@ from assay.model.errors import NotFound
 from assay.scheduler import reruns
 from assay.scheduler.identifiers import now
 from assay.server.body import read_json
-from assay.server.evalhub.jobs import submitted
-from assay.server.evalhub.paging import kept_page, page_of
+from assay.server.evalhub.jobs import require_owner_of_job, submitted
+from assay.server.evalhub.paging import Window, kept_page, page_of
 from assay.server.evalhub.queries import Parameters, index_of, list_match, matches, scalar_match
+from assay.server.permissions import author
 from assay.server.respond import dump, no_content
 from assay.server.services import caller, services
 from assay.store.jobs import CancelRun
@@ -24,7 +25,7 @@ async def page(request: Request) -> Response:
     at, tenant = services(request), caller(request).tenant
 
     async def make(parameters: Parameters) -> bytes:
-        limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
+        window = Window.of(parameters, at.settings.max_page_items)
         scalars = {name: scalar_match(value) for name in ("id", "name", "category") if (value := parameters.text(name))}
         provider, tags = parameters.text("provider_id"), parameters.text("tags")
         parameters.only_known(LIST_PARAMETERS)
@@ -36,24 +37,32 @@ async def page(request: Request) -> Response:
             if all(matches(match, {benchmark[name]}) for name, match in scalars.items())
             and (not tags or matches(list_match(tags), set(benchmark.get("tags", []))))
         ]
-        shown = found[offset : offset + limit] if limit else found[offset:]
-        return page_of(parameters, limit, offset, len(found), map(dump, shown))
+        return page_of(parameters, window, len(found), map(dump, window.of_list(found)))
 
     return await kept_page(request, make)
 
 
 async def cancel(request: Request) -> Response:
     """Cancel one benchmark of a job; the others go on."""
-    at, given = services(request), request.path_params["benchmark_index"]
+    at, job_id, given = services(request), request.path_params["job_id"], request.path_params["benchmark_index"]
     index = index_of(given)
     if index is None:
         raise NotFound(kind="benchmark", id=given)
-    await at.store.apply(CancelRun(request.path_params["job_id"], index, caller(request).tenant, now()))
+    await require_owner_of_job(request, job_id)
+    await at.store.apply(CancelRun(job_id, index, caller(request).tenant, now()))
     return no_content()
 
 
 async def rerun(request: Request) -> Response:
     """Make a new job from the plans of an old one: all its benchmarks, or only those that failed."""
-    at, who = services(request), caller(request)
+    at, who = services(request), author(request)
     asked = reruns.read(await read_json(request, at.settings.max_body_bytes, empty={}))
-    return submitted(*await reruns.rerun(at.store, request.path_params["job_id"], asked, tenant=who.tenant, owner=who.user))
+    job, runs = await reruns.rerun(
+        at.store,
+        request.path_params["job_id"],
+        asked,
+        tenant=who.tenant,
+        owner=who.user,
+        max_open_jobs=at.settings.max_open_jobs,
+    )
+    return submitted(job, runs)

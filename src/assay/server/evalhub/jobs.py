@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assay.model.errors import NotFound
+from assay.model.errors import NotFound, QueryValueNotAllowed
+from assay.model.identity import digest
 from assay.model.records import Job, Run
 from assay.model.shapes import read
 from assay.model.submission import JOB
@@ -17,35 +21,50 @@ from assay.scheduler.identifiers import now
 from assay.server.body import read_json
 from assay.server.evalhub.filters import PARAMETERS as FILTERS
 from assay.server.evalhub.filters import job_filter
-from assay.server.evalhub.paging import kept_page, page_of
+from assay.server.evalhub.paging import Window, kept_page, page_of
 from assay.server.evalhub.queries import Parameters
-from assay.server.evalhub.rendering import job_document
-from assay.server.respond import is_current, json_bytes, no_content
+from assay.server.evalhub.rendering import job_document, job_summary
+from assay.server.evalhub.unknown import warning_of
+from assay.server.permissions import author, code_of_job, owners_only, require_code_permission, require_owner
+from assay.server.respond import REQUEST_ID, is_current, json_bytes, no_content
 from assay.server.services import Services, bounded, caller, services
 from assay.store.base import job_topic
 from assay.store.jobs import CancelJob, DeleteJob
-from assay.store.pages import JobFilter, JobsWithRuns, PageVersions
+from assay.store.pages import JobFilter, JobsAlone, JobsWithRuns, PageVersions
 from assay.store.queries import JobVersion, JobWithRuns
 
-LIST_PARAMETERS = ("limit", "offset", *FILTERS)
+LIST_PARAMETERS = ("limit", "offset", *FILTERS, "fields")
 _LONGEST_WAIT_S = 60.0
 
 
 async def create(request: Request) -> Response:
     """Accept a submission."""
     at = services(request)
-    body = read(JOB, "EvaluationJobConfig", await read_json(request, at.settings.max_body_bytes))
-    who = caller(request)
-    key = bounded(request, "Idempotency-Key")
+    given = await read_json(request, at.settings.max_body_bytes)
+    body = read(JOB, "EvaluationJobConfig", given)
+    who = author(request)
+    require_code_permission(request, code_of_job(body))
+    key = bounded(request, "Idempotency-Key") or _key_of_request(request, body)
     job, runs = await admission.submit(
         at.store, at.offerings, at.settings, body, tenant=who.tenant, owner=who.user, idempotency_key=key
     )
-    return submitted(job, runs)
+    return submitted(job, runs, warning_of(JOB, given))
 
 
-def submitted(job: Job, runs: list[Run]) -> Response:
+def _key_of_request(request: Request, body: dict[str, Any]) -> str:
+    """Return the key by which a repetition of a request is known: the id that its sender gave it, and what it asks for.
+
+    Empty without an id. Senders that give one id to several requests make a job for each body.
+    """
+    given = request.headers.get(REQUEST_ID, "")
+    if not given or given != request.scope["assay.request_id"]:
+        return ""
+    return f"request {given} {digest(msgspec.json.encode(body).decode())}"
+
+
+def submitted(job: Job, runs: list[Run], headers: Mapping[str, str] | None = None) -> Response:
     """Return the answer to a submission."""
-    return json_bytes(job_document(job, runs, created=True), 202)
+    return json_bytes(job_document(job, runs, created=True), 202, headers)
 
 
 async def get(request: Request) -> Response:
@@ -82,17 +101,23 @@ async def page(request: Request) -> Response:
     at, tenant = services(request), caller(request).tenant
 
     async def make(parameters: Parameters) -> bytes:
-        limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
+        window = Window.of(parameters, at.settings.max_page_items)
         where = job_filter(parameters, tenant)
+        fields = parameters.text("fields")
         parameters.only_known(LIST_PARAMETERS)
-        versions, total = await _versions(at, where, limit, offset)
+        if fields not in ("", "summary"):
+            raise QueryValueNotAllowed(name="fields", values="summary")
+        versions, total = await _versions(at, where, window.size, window.offset)
+        if fields:
+            jobs = await at.store.scan(JobsAlone(tuple(job_id for job_id, _ in versions)))
+            return page_of(parameters, window, total, map(job_summary, jobs))
         documents = {job_id: at.documents.get(job_id, version) for job_id, version in versions}
         missing = tuple(job_id for job_id, document in documents.items() if document is None)
         if missing:
             for job, runs in await at.store.scan(JobsWithRuns(missing)):
                 documents[job.id] = at.documents.put(job.id, job.version, job_document(job, runs))
         items = (document[:-1] for document in documents.values() if document is not None)
-        return page_of(parameters, limit, offset, total, items)
+        return page_of(parameters, window, total, items)
 
     return await kept_page(request, make)
 
@@ -102,6 +127,7 @@ async def delete(request: Request) -> Response:
     at, job_id = services(request), request.path_params["job_id"]
     tenant = caller(request).tenant
     hard = Parameters(request).flag("hard_delete")
+    await require_owner_of_job(request, job_id)
     if hard:
         await at.store.apply(DeleteJob(job_id, tenant))
         await asyncio.to_thread(at.logs.remove, job_id)
@@ -118,6 +144,14 @@ async def _versions(at: Services, where: JobFilter, limit: int, offset: int) -> 
     if kept is None:
         at.pages.put(key, generation, b"%d" % total)
     return versions, total
+
+
+async def require_owner_of_job(request: Request, job_id: str) -> None:
+    """Raise NotOwner where a job is another's and the settings leave it to its owner. Owners never change."""
+    if owners_only(request):
+        found = await services(request).store.lookup(JobWithRuns(job_id))
+        if found is not None and found[0].tenant == caller(request).tenant:
+            require_owner(request, "evaluation job", job_id, found[0].owner)
 
 
 async def _version(at: Services, tenant: str, job_id: str) -> int | None:

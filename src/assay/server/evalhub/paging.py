@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,6 +12,8 @@ from starlette.responses import Response
 from assay.server.evalhub.queries import Parameters
 from assay.server.respond import dump, json_bytes
 from assay.server.services import caller, services
+
+T = TypeVar("T")
 
 
 async def kept_page(request: Request, make: Callable[[Parameters], Awaitable[bytes]]) -> Response:
@@ -24,7 +28,29 @@ async def kept_page(request: Request, make: Callable[[Parameters], Awaitable[byt
     return json_bytes(page)
 
 
-def page_of(parameters: Parameters, limit: int, offset: int, total: int, items: Iterable[bytes]) -> bytes:
+@dataclass(frozen=True)
+class Window:
+    """Which part of a list a page shows: `size` items (0: all) from `offset` on. `limit` is how many were asked for."""
+
+    limit: int
+    offset: int
+    size: int
+
+    @classmethod
+    def of(cls, parameters: Parameters, most: int) -> Window:
+        """Return what a request asks for; no page has more than `most` items (below 1: no matter). Raises BadQueryValue."""
+        limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
+        return cls(limit, offset, most if most > 0 and not 0 < limit <= most else limit)
+
+    def of_list(self, found: list[T]) -> list[T]:
+        """Return the part of a list."""
+        return found[self.offset :][: self.size or None]
+
+
+def page_of(parameters: Parameters, window: Window, total: int, items: Iterable[bytes]) -> bytes:
     """Return the JSON of a page with items that are rendered already."""
-    head = dump({**parameters.links(limit, offset, total), "limit": limit, "total_count": total})
+    links = parameters.links(window.size, window.offset, total)
+    # A page that shows all there is has the limit that was asked for, even where that is more than a page may have.
+    limit = window.size if "next" in links else window.limit
+    head = dump({**links, "limit": limit, "total_count": total})
     return head[:-1] + b',"items":[' + b",".join(items) + b"]}\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,16 +17,17 @@ from assay.model.errors import (
     QueryValueNotAllowed,
     ReadOnlyCollection,
     ReadOnlyProvider,
-    ReservedUser,
     ValidationFailed,
 )
-from assay.scheduler.catalogue import KINDS, SYSTEM, Entry
+from assay.scheduler.catalogue import KINDS, Entry
 from assay.scheduler.identifiers import new_id, now
 from assay.scheduler.offerings import of_resource
 from assay.server.body import read_json
-from assay.server.evalhub.paging import kept_page, page_of
+from assay.server.evalhub.paging import Window, kept_page, page_of
 from assay.server.evalhub.queries import Parameters, list_match, matches, scalar_match
 from assay.server.evalhub.rendering import entry_document
+from assay.server.evalhub.unknown import warning_of
+from assay.server.permissions import author, code_of_resource, require_code_permission, require_owner
 from assay.server.respond import json_bytes, no_content
 from assay.server.services import Services, caller, services
 from assay.store.queries import JobsOfCollections
@@ -37,6 +38,8 @@ _LISTS = ("domains", "tasks", "modalities", "industries", "evaluation_targets")
 _SORTS = ("name", "created_at", "updated_at", "pinned_order", "run_count")
 _OWNED = ("derived_from", "pinned_order")
 """Members of a collection that the server sets and a body cannot."""
+_CURATED = "curation_order"
+"""A member of the catalogue's collections alone. From others it is not taken: it would only lock their owners out."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +54,26 @@ class Face:
     def read(self, body: Any) -> dict[str, Any]:
         """Return a normalised body. Raises InvalidJson, ValidationFailed."""
         shape, root = KINDS[self.kind]
-        return shapes.read(shape, root, body)
+        read = shapes.read(shape, root, body)
+        read.pop(_CURATED, None)
+        return read
 
     # The handlers of the route table.
 
     async def create(self, request: Request) -> Response:
         """Store a new resource of the caller's tenant."""
         at = services(request)
-        body = self.read(await read_json(request, at.settings.max_body_bytes))
-        return await self._store(request, at, await self._filled(request, at, body))
+        given = await read_json(request, at.settings.max_body_bytes)
+        body = self.read(given)
+        require_code_permission(request, code_of_resource(body))
+        return await self._store(request, at, await self._filled(request, at, body), self._warning(given))
 
     async def page(self, request: Request) -> Response:
         """Answer with a page: the catalogue's entries by id, then the tenant's, newest first."""
         at, tenant = services(request), caller(request).tenant
 
         async def make(parameters: Parameters) -> bytes:
-            limit, offset = parameters.count("limit", 50), parameters.count("offset", 0)
+            window = Window.of(parameters, at.settings.max_page_items)
             benchmarks = parameters.flag("benchmarks", default=True)
             wanted = _Filter(parameters)
             parameters.only_known(self.parameters)
@@ -74,9 +81,8 @@ class Face:
             counts = await at.store.scan(JobsOfCollections(tenant)) if self.kind == "collection" else {}
             if wanted.sort_by:
                 found = _sorted(found, wanted.sort_by, counts)
-            shown = found[offset : offset + limit] if limit else found[offset:]
-            items = (_document(entry, benchmarks, counts.get(entry.id, 0)) for entry in shown)
-            return page_of(parameters, limit, offset, len(found), items)
+            items = (_document(entry, benchmarks, counts.get(entry.id, 0)) for entry in window.of_list(found))
+            return page_of(parameters, window, len(found), items)
 
         return await kept_page(request, make)
 
@@ -88,20 +94,21 @@ class Face:
     async def replace(self, request: Request) -> Response:
         """Replace a resource of the caller's tenant."""
         at = services(request)
-        body = self.read(await read_json(request, at.settings.max_body_bytes))
-        self._writable(await self._entry(request, at))
+        given = await read_json(request, at.settings.max_body_bytes)
+        body = self.read(given)
+        self._writable(request, await self._entry(request, at))
         filled = await self._filled(request, at, body)
 
         def change(before: Resource) -> dict[str, Any]:
             return {name: before.body[name] for name in _OWNED if name in before.body} | filled
 
-        return await self._change(request, at, change)
+        return await self._change(request, at, change, self._warning(given))
 
     async def patch(self, request: Request) -> Response:
         """Change parts of a resource of the caller's tenant, by RFC 6902 operations or an RFC 7386 merge patch."""
         at = services(request)
         operations = patching.read(await read_json(request, at.settings.max_body_bytes), self.rules)
-        self._writable(await self._entry(request, at))
+        self._writable(request, await self._entry(request, at))
 
         def change(before: Resource) -> dict[str, Any]:
             shape, _ = KINDS[self.kind]
@@ -118,8 +125,7 @@ class Face:
         """Delete a resource of the caller's tenant. Jobs that used it keep what they took from it."""
         at = services(request)
         entry = await self._entry(request, at)
-        if entry.is_system:
-            raise self.read_only(id=entry.id)
+        self._writable(request, entry)
         await at.store.apply(DeleteResource(self.kind, entry.id, entry.tenant))
         return no_content()
 
@@ -128,9 +134,10 @@ class Face:
         at = services(request)
         source = await self._entry(request, at)
         given = await read_json(request, at.settings.max_body_bytes, empty={})
-        copied = {name: value for name, value in source.body.items() if name not in ("curation_order", *_OWNED)}
+        copied = {name: value for name, value in source.body.items() if name not in (_CURATED, *_OWNED)}
         changes = {name: value for name, value in (given or {}).items() if value not in ("", None, [], {})}
         body = self.read(copied | changes) if isinstance(given, dict) or given is None else self.read(given)
+        self._require_code(request, source.body, body)
         filled = await self._filled(request, at, body)
         return await self._store(request, at, {"derived_from": source.id, **filled})
 
@@ -139,28 +146,51 @@ class Face:
     async def _entry(self, request: Request, at: Services) -> Entry:
         return await at.offerings.entry(self.kind, request.path_params[f"{self.kind}_id"], caller(request).tenant)
 
-    def _writable(self, entry: Entry) -> None:
-        if entry.is_system or entry.body.get("curation_order"):
+    def _writable(self, request: Request, entry: Entry) -> None:
+        if entry.is_system:
             raise self.read_only(id=entry.id)
+        require_owner(request, self.kind, entry.id, entry.owner)
+
+    def _require_code(self, request: Request, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        known, code = code_of_resource(before), code_of_resource(after)
+        require_code_permission(request, (field for field, value in code.items() if known.get(field) != value))
+
+    def _warning(self, given: Any) -> dict[str, str]:
+        shape, _ = KINDS[self.kind]
+        return warning_of(shape, given)
 
     async def _filled(self, request: Request, at: Services, body: dict[str, Any]) -> dict[str, Any]:
         return body if self.kind == "provider" else await at.offerings.enriched(body, caller(request).tenant)
 
-    async def _store(self, request: Request, at: Services, body: dict[str, Any]) -> Response:
-        who = caller(request)
-        if who.user == SYSTEM:
-            raise ReservedUser(user=who.user)
+    async def _store(
+        self, request: Request, at: Services, body: dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Response:
+        who = author(request)
         made = await at.store.apply(CreateResource(self.kind, new_id(), who.tenant, who.user, body, now()))
-        return await self._answer(request, at, of_resource(made), 201)
+        return await self._answer(request, at, of_resource(made), 201, headers)
 
-    async def _change(self, request: Request, at: Services, change: Any) -> Response:
+    async def _change(
+        self,
+        request: Request,
+        at: Services,
+        change: Callable[[Resource], dict[str, Any]],
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
         resource_id, tenant = request.path_params[f"{self.kind}_id"], caller(request).tenant
-        changed = await at.store.apply(ChangeResource(self.kind, resource_id, tenant, change, now()))
-        return await self._answer(request, at, of_resource(changed))
 
-    async def _answer(self, request: Request, at: Services, entry: Entry, status: int = 200) -> Response:
+        def permitted(before: Resource) -> dict[str, Any]:
+            after = change(before)
+            self._require_code(request, before.body, after)
+            return after
+
+        changed = await at.store.apply(ChangeResource(self.kind, resource_id, tenant, permitted, now()))
+        return await self._answer(request, at, of_resource(changed), headers=headers)
+
+    async def _answer(
+        self, request: Request, at: Services, entry: Entry, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Response:
         counts = await at.store.scan(JobsOfCollections(caller(request).tenant)) if self.kind == "collection" else {}
-        return json_bytes(_document(entry, True, counts.get(entry.id, 0)) + b"\n", status)
+        return json_bytes(_document(entry, True, counts.get(entry.id, 0)) + b"\n", status, headers)
 
 
 class _Filter:
