@@ -70,7 +70,6 @@ _AGENT: dict[str, Any] = {
         "Data are downloaded only with the parameter allow_online: true; without it the engine's cache must hold them.",
         "Multiple choice and perplexity need a completions endpoint that returns log-probabilities of the prompt (echo).",
         "Set limit or num_examples to a small number first: the whole of mmlu is 56,000 requests.",
-        "Benchmarks tagged needs-packages want Python packages beyond those that Assay installs for the engine.",
         "Benchmarks tagged runs-code execute programs that the model writes.",
     ],
     "result_interpretation": [

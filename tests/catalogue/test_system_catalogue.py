@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,7 @@ COLLECTIONS = {
     *("coding-v1", "instruction-following-v1", "leaderboard-v2", "long-context-v1", "model-validation", "open-telco-v1"),
     *("practice-v1", "reasoning-v1", "safety-and-fairness-v1", "standard-llm-evals-v1", "toxicity-and-ethical-principles"),
 }
+ROOT = Path(__file__).parents[2]
 SYSTEM = load([])
 HARNESS = SYSTEM.entries["provider"]["lm_evaluation_harness"].body
 
@@ -41,6 +44,18 @@ def test_every_benchmark_of_the_harness_is_a_task_or_group_of_the_installed_engi
     names = [benchmark["id"] for benchmark in HARNESS["benchmarks"]]
     assert len(names) >= 180
     assert [name for name in names if not known_task(lm_eval_environment, name)] == []
+
+
+NEEDS_PACKAGES = ("coqa", "jsonschema_bench_easy", "leaderboard_math_hard", "minerva_math500", "niah_single_1")
+
+
+def test_the_engine_has_the_packages_that_benchmarks_of_the_harness_need(lm_eval_environment: Environment) -> None:
+    assert [one["id"] for one in HARNESS["benchmarks"] if "needs-packages" in one["tags"]] == []
+    python, tool = str(lm_eval_environment.python), str(ROOT / "tools" / "lm_eval_configurations.py")
+    command = [python, tool, str(lm_eval_environment.task_index), *NEEDS_PACKAGES]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert {name: found["problem"] for name, found in json.loads(told.stdout).items() if found["problem"]} == {}
+    subprocess.run([python, "-c", "import immutabledict, langdetect, wonderwords"], check=True)  # ifeval, ruler
 
 
 def test_a_benchmark_of_the_harness_says_how_it_is_scored_and_asked() -> None:

@@ -6,7 +6,10 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -194,10 +197,11 @@ async def test_data_that_change_without_a_new_time_are_read_anew(runner: Runner,
     assert (first.result.n_scored, second.result.n_scored) == (48, 10)
 
 
-async def test_a_local_tokenizer_without_its_library_is_an_error(runner: Runner, model_url: str) -> None:
+async def test_a_tokenizer_that_is_not_on_the_machine_is_an_error(runner: Runner, model_url: str) -> None:
     outcome = await runner.hosted("practice_cloze", "completions", model_url, tokenizer_backend="huggingface")
 
     assert outcome.error["code"] == "tokenizer_missing"
+    assert "Give the path of a local folder." in outcome.error["message"]
 
 
 class Echoless(BaseHTTPRequestHandler):
@@ -224,13 +228,42 @@ class Echoless(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.mark.parametrize(("offers", "code"), [(True, "logprobs_unsupported"), (False, "tokenizer_missing")])
-async def test_an_endpoint_that_cannot_score_prompts_is_found_out(runner: Runner, offers: bool, code: str) -> None:
-    handler = type("Handler", (Echoless,), {"offers_tokenizer": offers})
+@contextmanager
+def echoless(offers_tokenizer: bool) -> Iterator[str]:
+    """Serve such an endpoint; give its URL."""
+    handler = type("Handler", (Echoless,), {"offers_tokenizer": offers_tokenizer})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/v1"
-        outcome = await runner.hosted("practice_cloze", "completions", url)
+        yield f"http://127.0.0.1:{server.server_port}/v1"
         server.shutdown()
 
+
+@pytest.mark.parametrize(("offers", "code"), [(True, "logprobs_unsupported"), (False, "tokenizer_missing")])
+async def test_an_endpoint_that_cannot_score_prompts_is_found_out(runner: Runner, offers: bool, code: str) -> None:
+    with echoless(offers) as url:
+        outcome = await runner.hosted("practice_cloze", "completions", url)
+
     assert outcome.error["code"] == code
+
+
+WRITE_TOKENIZER = """
+import sys
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+words = Tokenizer(models.WordLevel({"<eos>": 0, "<unk>": 1}, unk_token="<unk>"))
+words.pre_tokenizer = pre_tokenizers.Whitespace()
+PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<eos>", unk_token="<unk>").save_pretrained(sys.argv[1])
+"""
+
+
+async def test_a_local_tokenizer_stands_in_for_the_servers(runner: Runner, tmp_path: Path) -> None:
+    folder = str(tmp_path / "tokenizer")
+    subprocess.run([str(runner.env.python), "-c", WRITE_TOKENIZER, folder], check=True)
+    with echoless(offers_tokenizer=False) as url:
+        without = await runner.hosted("practice_cloze", "completions", url)
+        outcome = await runner.hosted(
+            "practice_cloze", "completions", url, tokenizer_backend="huggingface", tokenizer=folder
+        )
+
+    # The endpoint gives no log-probabilities; without a tokenizer the run does not come to that.
+    assert (without.error["code"], outcome.error["code"]) == ("tokenizer_missing", "logprobs_unsupported")

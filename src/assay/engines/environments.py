@@ -143,11 +143,11 @@ def _build(path: Path, wanted: EngineRelease, report: Callable[[str], None]) -> 
     report(f"Creating the environment of {wanted.name} {wanted.version} in {path}.")
     if uv:
         _run([*uv, "venv", "--quiet", "--python", sys.executable, str(path / "venv")], "create the environment")
-        report("Installing its packages (about 650 MB, once).")
+        report("Installing its packages (about 750 MB, once).")
         _run([*uv, "pip", "sync", "--quiet", "--python", str(python), str(wanted.lock)], "install the packages")
     else:
         _run([sys.executable, "-m", "venv", str(path / "venv")], "create the environment")
-        report("Installing its packages with pip (about 650 MB, once; uv would be faster).")
+        report("Installing its packages with pip (about 750 MB, once; uv would be faster).")
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         _run([*pip, "--requirement", str(wanted.lock)], "install the packages")
     report("Making the index of its tasks.")
