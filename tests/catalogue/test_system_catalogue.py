@@ -54,7 +54,9 @@ def test_the_engine_has_the_packages_that_benchmarks_of_the_harness_need(lm_eval
     python, tool = str(lm_eval_environment.python), str(ROOT / "tools" / "lm_eval_configurations.py")
     command = [python, tool, str(lm_eval_environment.task_index), *NEEDS_PACKAGES]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert {name: found["problem"] for name, found in json.loads(told.stdout).items() if found["problem"]} == {}
+    assert {
+        name: found["problem"] for name, found in json.loads(told.stdout.splitlines()[-1]).items() if found["problem"]
+    } == {}
     subprocess.run([python, "-c", "import immutabledict, langdetect, wonderwords"], check=True)  # ifeval, ruler
 
 
