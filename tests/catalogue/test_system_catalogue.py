@@ -46,7 +46,7 @@ def test_every_benchmark_of_the_harness_is_a_task_or_group_of_the_installed_engi
     assert [name for name in names if not known_task(lm_eval_environment, name)] == []
 
 
-NEEDS_PACKAGES = ("coqa", "jsonschema_bench_easy", "leaderboard_math_hard", "minerva_math500", "niah_single_1")
+NEEDS_PACKAGES = ("coqa", "jsonschema_bench_easy", "leaderboard_math_hard", "minerva_math500")
 
 
 def test_the_engine_has_the_packages_that_benchmarks_of_the_harness_need(lm_eval_environment: Environment) -> None:
