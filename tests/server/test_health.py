@@ -91,7 +91,7 @@ def test_a_server_that_cannot_write_is_not_healthy_until_it_can(tmp_path: Path) 
         for _ in range(2):
             reply = running.api.get("/api/v1/health")
             assert (reply.status, reply.json["status"]) == (503, "unhealthy")
-            assert "The database did not take the change" in reply.json["checks"]["store"]
+            assert "The database is not available" in reply.json["checks"]["store"]
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
         assert running.api.get("/api/v1/health").status == 200
         assert running.api.post(JOBS, job_body()).status == 202

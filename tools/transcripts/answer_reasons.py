@@ -171,6 +171,14 @@ def _patch(case: Case) -> Any:
     return json.loads(case.request.body) if case.method == "PATCH" else None
 
 
+def _own_order(case: Case, theirs: Answer, ours: Answer) -> bool:
+    if told(theirs, "message_code") == "read_only_collection" and ours.status == 200:
+        return ours.body["resource"]["owner"] != "system" and same(theirs, ours)
+    if (theirs.status, ours.status) != (201, 201) or told(ours, "curation_order"):
+        return False
+    return bool(theirs.body.pop("curation_order", 0))
+
+
 def _merge_patch(case: Case, theirs: Answer, ours: Answer) -> bool:
     given = _patch(case)
     if not isinstance(given, dict) or (theirs.status, ours.status) != (400, 200):
@@ -309,6 +317,7 @@ ANSWERS = (
             ("E9", "`..` in paths is refused"),
         )
     ),
+    Reason("D19", "the order of curated collections is for the catalogue alone", _own_order),
     Reason("E1", "without a tenant only what has no tenant is seen", _tenantless),
     Reason("E2", "nobody poses as the system", _posing),
     Reason("identity", "no mode asks for X-Tenant and X-User", _identity),
