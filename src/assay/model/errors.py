@@ -52,7 +52,7 @@ class BodyTooLarge(AssayError):
 
 
 class BodyTooSlow(AssayError):
-    """The request body did not arrive within {seconds:g} seconds. Send it faster, or in smaller parts."""
+    """The request body did not arrive within {seconds} seconds. Send it faster, or in smaller parts."""
 
     code, status = "request_body_timeout", 408
 

@@ -41,7 +41,7 @@ async def read_bytes(request: Request, limit: int) -> bytes:
                 if size <= limit:
                     body += chunk
     except TimeoutError:
-        raise BodyTooSlow(seconds=patience_s) from None
+        raise BodyTooSlow(seconds=f"{patience_s:g}") from None
     except ClientDisconnect:
         raise BadRequest(error="the connection was closed before the body was complete") from None
     if size > limit:

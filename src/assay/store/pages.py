@@ -107,7 +107,8 @@ def _count(where: JobFilter) -> Steps[int]:
         (row,) = yield run("count_jobs_in", tenant=where.tenant, states=states)
         return row["n"]  # type: ignore[no-any-return]
     for column, match in where.matches.items():
-        if match.none_of and not (match.any_of or match.all_of):
+        # The indexes of columns that are mostly empty leave the empty text out.
+        if match.none_of and "" not in match.none_of and not (match.any_of or match.all_of):
             others = {name: other for name, other in where.matches.items() if name != column}
             left_out = {**others, column: Match(any_of=match.none_of)}
             all_of_them = yield from _count(replace(where, matches=others))
