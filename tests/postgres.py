@@ -149,7 +149,6 @@ def _alive(pid: int) -> bool:
         return False
 
 
-
 @contextlib.contextmanager
 def cluster(*, durable: bool = False, settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
     """Run a PostgreSQL server with the role that owns the databases, until the end of the block."""
