@@ -4,7 +4,7 @@
 PYTHON ?= python3
 export UV_LINK_MODE ?= copy
 
-.PHONY: demo test check lint types layers bench postgresql clean
+.PHONY: demo test check lint types layers fuzz bench postgresql clean
 
 demo: .venv/ready
 	.venv/bin/assay demo
@@ -24,6 +24,10 @@ types: .venv/ready
 
 layers: .venv/ready
 	.venv/bin/lint-imports
+
+# 20,000 requests made from the API's description: no 5xx, no answer that is not described.
+fuzz: .venv/ready
+	.venv/bin/python -m tests.server.fuzz --cases 20000
 
 # Figures, not tests: see docs/performance.md.
 bench: .venv/ready postgresql

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.evalhub.galleries import ACCEPTED, INVALID, MISSING, REFUSED, WRONG_TYPES, Change, changed, label
-from tests.server.client import JOBS, Api, job_body, unique
+from tests.server.client import JOBS, PROVIDERS, Api, job_body, unique
 
 
 @pytest.mark.parametrize("change", ACCEPTED, ids=label)
@@ -67,7 +67,7 @@ def test_unknown_members_are_dropped(api: Api) -> None:
 
 def test_unknown_members_are_named_in_a_warning(api: Api) -> None:
     body = job_body(benchmarks=[{"id": "b0", "provider_id": "manual", "zzz": 1}], benchmark=[])
-    warning = '299 assay "unknown members were ignored: benchmarks[0].zzz, benchmark"'
+    warning = '299 assay "unknown members were ignored: benchmarks[0].zzz, benchmark (did you mean benchmarks?)"'
     assert api.post(JOBS, body).headers["warning"] == warning
     assert "warning" not in api.post(JOBS, job_body()).headers
 
@@ -139,3 +139,45 @@ def test_a_refused_submission_leaves_nothing_behind(api: Api) -> None:
     for change in ({"benchmarks.0.id": "nope"}, {"model.url": ""}, {"tags": ["a,b"]}):
         assert api.post(JOBS, changed(job_body(name=name), change)).status == 400
     assert api.get(f"{JOBS}?name={name}").json["total_count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "ignored", "meant"),
+    [
+        (JOBS, job_body(benchmark=[]), "benchmark", "benchmarks"),
+        (JOBS, job_body(Timeout_Second=5), "Timeout_Second", "timeout_seconds"),
+        (JOBS, job_body(model={"url": "http://m.example", "name": "m", "nam": "x"}), "model.nam", "name"),
+        (
+            JOBS,
+            job_body(benchmarks=[{"id": "b0", "provider_id": "manual", "wieght": 2}]),
+            "benchmarks[0].wieght",
+            "weight",
+        ),
+        (PROVIDERS, {"name": "p", "benchmark": []}, "benchmark", "benchmarks"),
+        (
+            "/api/v1/evaluations/collections",
+            {"name": "c", "catgory": "x", "category": "c", "benchmarks": [{"id": "b0", "provider_id": "manual"}]},
+            "catgory",
+            "category",
+        ),
+    ],
+)
+def test_a_member_that_is_ignored_is_told_with_the_one_that_was_meant(
+    api: Api, path: str, body: dict[str, Any], ignored: str, meant: str
+) -> None:
+    reply = api.post(path, body, x_tenant=unique("tenant"))
+    assert reply.status in (201, 202)
+    assert reply.headers["warning"] == f'299 assay "unknown members were ignored: {ignored} (did you mean {meant}?)"'
+
+
+def test_a_warning_is_one_short_line_whatever_is_ignored(api: Api) -> None:
+    body = job_body() | {"x" * 5000: 1, 'a"\r\nX-Injected: b': 2, "ü\u2028": 3} | {f"n{i}": i for i in range(50)}
+    reply = api.post(JOBS, body)
+    assert reply.headers["warning"].endswith(' and 45 more"')
+    assert reply.headers["warning"].isascii()
+    assert len(reply.headers["warning"]) < 3000
+    assert "x-injected" not in reply.headers
+
+
+def test_a_body_that_is_understood_has_no_warning(api: Api) -> None:
+    assert "warning" not in api.post(JOBS, job_body(custom={"anything": 1}, NAME="x")).headers

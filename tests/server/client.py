@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -97,6 +99,20 @@ class Api:
                 connection.close()
 
         return arriving()
+
+    def raw(self, *pieces: bytes) -> bytes:
+        """Send bytes as they are, on a connection of their own; return what comes back first."""
+        parts = urlsplit(self.url)
+        with socket.create_connection((parts.hostname or "", parts.port or 0), PATIENCE_S) as connection:
+            with contextlib.suppress(OSError):  # refused already: the answer is there to be read
+                for piece in pieces:
+                    connection.sendall(piece)
+            received = b""
+            while b"\r\n" not in received:
+                piece = connection.recv(4096)
+                assert piece, "the connection was closed without an answer"
+                received += piece
+            return received
 
     def submit(self, *benchmarks: str, provider: str = "manual", **members: Any) -> str:
         """Submit a job with these benchmarks of `provider`; return its id."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import html
+import inspect
+import re
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from assay.server.routes import Route
+from assay.server import examples
+from assay.server.routes import Route, Scope
 from assay.server.table import ROUTES
-from tests.server.client import Api
+from tests.server.acting import Worker
+from tests.server.client import JOBS, Api
 
 BY_NAME = {route.name: route for route in ROUTES}
 
@@ -84,7 +91,7 @@ def test_a_body_is_described_by_the_shape_that_reads_it(described: dict[str, Any
     ]
     assert submitted["required"] == ["name", "model"]
     assert submitted["properties"]["benchmarks"]["items"]["required"] == ["id", "provider_id"]
-    assert submitted["properties"]["timeout_seconds"] == {"type": "number", "minimum": 0}
+    assert submitted["properties"]["timeout_seconds"] == {"type": ["number", "null"], "minimum": 0}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=named)
@@ -105,3 +112,53 @@ def test_the_page_is_whole_without_anything_from_elsewhere(api: Api) -> None:
 
 def _page(api: Api) -> str:
     return api.get("/docs").text
+
+
+def test_the_document_is_valid_openapi(described: dict[str, Any]) -> None:
+    OpenAPIV31SpecValidator(described).validate()
+    for name, schema in described["components"]["schemas"].items():
+        assert schema.get("type") == "object" or "anyOf" in schema, name
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=named)
+def test_every_header_that_a_route_looks_at_is_described(route: Route, described: dict[str, Any]) -> None:
+    parameters = described["paths"][route.path][route.method.lower()]["parameters"]
+    headers = {parameter["name"] for parameter in parameters if parameter["in"] == "header"}
+    assert "X-Global-Transaction-Id" in headers
+    assert ({"X-Tenant", "X-User"} <= headers) is (route.scope in (Scope.READ, Scope.WRITE))
+    looked_at = set(re.findall(r'headers\.get\("([a-z-]+)"', inspect.getsource(route.handler)))
+    assert looked_at - {"content-type", "accept"} <= {name.lower() for name in headers}
+
+
+def test_a_page_of_a_list_and_its_items_have_schemas(described: dict[str, Any]) -> None:
+    for route in ROUTES:
+        responses = described["paths"][route.path][route.method.lower()]["responses"]
+        for status, answer in responses.items():
+            for media_type, content in answer.get("content", {}).items():
+                assert media_type != "application/json" or content["schema"] or route.name == "openapi", (route.name, status)
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.example is not None], ids=named)
+def test_an_example_is_valid_and_accepted(route: Route, described: dict[str, Any], api: Api) -> None:
+    content = described["paths"][route.path][route.method.lower()]["requestBody"]["content"]["application/json"]
+    Draft202012Validator({**content["schema"], "components": described["components"]}).validate(content["example"])
+    path, body, headers = route.path, copy.deepcopy(content["example"]), {}
+    if route.scope is Scope.WORK:
+        worker = Worker(api)
+        held = worker.take(api) if "{run_id}" in path else None
+        path = path.format(worker=worker.name, run_id=held.run_id if held else "")
+        body |= {name: value for name, value in (("incarnation", worker.incarnation),) if name in body}
+        body |= {"fence": held.fence} if held else {}
+        headers = worker.api.headers
+    else:
+        ids = {"job_id": api.post(JOBS, examples.JOB).json["resource"]["id"]} | {
+            f"{kind}_id": api.post(f"/api/v1/evaluations/{kind}s", example).json["resource"]["id"]
+            for kind, example in examples.OF_RESOURCE.items()
+        }
+        path = path.format(**ids)
+    reply = api.call(route.method, path, body, headers)
+    assert reply.status in route.answers, reply.text
+
+
+def test_every_route_with_a_json_body_has_an_example() -> None:
+    assert [route.name for route in ROUTES if not isinstance(route.body, str | None) and route.example is None] == []

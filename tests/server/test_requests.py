@@ -63,7 +63,7 @@ def test_a_body_over_the_limit_is_a_413(api: Api) -> None:
 
 
 def test_a_body_over_the_limit_is_refused_before_it_has_been_sent(api: Api) -> None:
-    reply = _raw(api, b"POST " + JOBS.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n{")
+    reply = api.raw(b"POST " + JOBS.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n{")
     assert reply.startswith(b"HTTP/1.1 413 ")
 
 
@@ -71,7 +71,7 @@ def test_a_body_over_the_limit_is_refused_before_it_has_been_sent(api: Api) -> N
 def test_a_chunked_body_is_bounded_too(api: Api, size: int, end: bytes) -> None:
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     head = b"POST " + JOBS.encode() + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert _raw(api, head, *[chunk] * (size // 0x10000 + 1), end).startswith(b"HTTP/1.1 413 ")
+    assert api.raw(head, *[chunk] * (size // 0x10000 + 1), end).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_body_just_under_the_limit_is_taken(api: Api) -> None:
@@ -138,7 +138,7 @@ def test_reading_one_thing_takes_no_notice_of_a_query(api: Api, query: str) -> N
 
 def test_a_very_long_address_or_header_harms_nobody(api: Api) -> None:
     assert api.get(f"{JOBS}/{'x' * 20_000}").status in (404, 414)
-    assert api.get(PROVIDERS, x_tenant="t" * 20_000).status in (200, 431)
+    assert api.get(PROVIDERS, x_tenant="t" * 20_000).status in (400, 431)
     assert api.get("/api/v1/health").status == 200
 
 
@@ -147,20 +147,3 @@ def test_a_client_that_goes_away_in_the_middle_of_its_body_harms_nobody(api: Api
     with socket.create_connection((parts.hostname, parts.port), 10) as connection:
         connection.sendall(b"POST " + JOBS.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
     assert api.get("/api/v1/health").status == 200
-
-
-def _raw(api: Api, *pieces: bytes) -> bytes:
-    """Send bytes as they are; return what comes back first."""
-    parts = urlsplit(api.url)
-    with socket.create_connection((parts.hostname, parts.port), 30) as connection:
-        try:
-            for piece in pieces:
-                connection.sendall(piece)
-        except OSError:
-            pass  # refused already: the answer is there to be read
-        received = b""
-        while b"\r\n" not in received:
-            piece = connection.recv(4096)
-            assert piece, "the connection was closed without an answer"
-            received += piece
-        return received

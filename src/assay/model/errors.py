@@ -9,6 +9,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+_LONGEST = 20_000
+"""Most characters of what was sent, or of an explanation, that a message repeats."""
+
+
+def _cut(value: Any) -> Any:
+    return value[:_LONGEST] + "…" if isinstance(value, str) and len(value) > _LONGEST else value
+
 
 class AssayError(Exception):
     """An internal server error occurred: '{error}'."""
@@ -19,7 +26,8 @@ class AssayError(Exception):
 
     def __init__(self, **details: Any) -> None:
         self.details = details
-        super().__init__((type(self).__doc__ or "").format(**details))
+        shown = {name: _cut(value) for name, value in details.items()}
+        super().__init__((type(self).__doc__ or "").format(**shown))
 
     @property
     def message(self) -> str:

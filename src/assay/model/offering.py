@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from assay.model.shapes import Free, Integer, ListOf, Member, Number, Object, Text, TextMap
-from assay.model.submission import LIMITS, PASS_CRITERIA, PRIMARY_SCORE, QUANTITY, TAGS, TEST_DATA, TEXT
+from assay.model.submission import LIMITS, MOST_BENCHMARKS, PASS_CRITERIA, PRIMARY_SCORE, QUANTITY, TAGS, TEST_DATA, TEXT
 
 _TEXTS: Final = ListOf(TEXT)
 _DESCRIPTION: Final = Text(most=1024)
@@ -94,7 +94,7 @@ PROVIDER: Final = Object(
         Member("description", _DESCRIPTION),
         Member("title", TEXT, always=True),
         Member("tags", TAGS),
-        Member("benchmarks", ListOf(BENCHMARK_ENTRY), always=True),
+        Member("benchmarks", ListOf(BENCHMARK_ENTRY, most=20_000), always=True),
         Member("runtime", _RUNTIME),
         Member("custom", Free()),
         Member("agent", Object(_AGENT)),
@@ -127,6 +127,7 @@ COLLECTION: Final = Object(
                     )
                 ),
                 least=1,
+                most=MOST_BENCHMARKS,
             ),
             required=True,
         ),

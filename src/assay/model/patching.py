@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import re
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,6 +15,9 @@ from assay.model.shapes import Shape, spelled
 OPERATIONS: Final = ("replace", "add", "remove")
 _MERGE: Final = "merge"
 """The operation that a member of a merge patch is; nobody can send it as one."""
+_MOST_OPERATIONS: Final = 1000
+_LONGEST_PATH: Final = 1000
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -23,34 +28,61 @@ class Allowed:
     below: bool = False
 
 
-Rules = Mapping[str, Allowed]
+class Rules(dict[str, Allowed]):
+    """Which operations each path permits."""
+
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
+        """Return the JSON Schema of a patch within these rules, of either kind."""
+        paths = "|".join(re.escape(path) + ("(/.*)?" if allowed.below else "") for path, allowed in self.items())
+        operation = {
+            "type": "object",
+            "properties": {
+                "op": {"type": "string", "enum": list(OPERATIONS)},
+                "path": {"type": "string", "maxLength": _LONGEST_PATH, "pattern": f"^(?:{paths})$"},
+                "value": {},
+            },
+            "required": ["op", "path"],
+        }
+        members = [path.removeprefix("/") for path in self]
+        return {
+            "anyOf": [
+                {"type": "array", "items": operation, "maxItems": _MOST_OPERATIONS},
+                {"type": "object", "propertyNames": {"enum": members}},
+            ]
+        }
+
+
 _ALL: Final = frozenset(OPERATIONS)
 _REPLACE: Final = frozenset({"replace"})
 
-PROVIDER_RULES: Final[Rules] = {
-    "/name": Allowed(_REPLACE),
-    "/title": Allowed(_ALL),
-    "/description": Allowed(_ALL),
-    "/tags": Allowed(_ALL, below=True),
-    "/custom": Allowed(_ALL, below=True),
-    "/agent": Allowed(_ALL, below=True),
-    "/runtime": Allowed(_REPLACE, below=True),
-    "/benchmarks": Allowed(_REPLACE, below=True),
-}
-COLLECTION_RULES: Final[Rules] = {
-    "/name": Allowed(_REPLACE),
-    "/category": Allowed(_REPLACE),
-    "/description": Allowed(_ALL),
-    "/pass_criteria": Allowed(_ALL),
-    "/tags": Allowed(_ALL, below=True),
-    "/custom": Allowed(_ALL, below=True),
-    "/benchmarks": Allowed(_REPLACE, below=True),
-    "/pinned_order": Allowed(frozenset({"replace", "add"})),
-    **{
-        f"/{name}": Allowed(_ALL, below=True)
-        for name in ("domains", "tasks", "modalities", "industries", "evaluation_targets")
-    },
-}
+PROVIDER_RULES: Final = Rules(
+    {
+        "/name": Allowed(_REPLACE),
+        "/title": Allowed(_ALL),
+        "/description": Allowed(_ALL),
+        "/tags": Allowed(_ALL, below=True),
+        "/custom": Allowed(_ALL, below=True),
+        "/agent": Allowed(_ALL, below=True),
+        "/runtime": Allowed(_REPLACE, below=True),
+        "/benchmarks": Allowed(_REPLACE, below=True),
+    }
+)
+COLLECTION_RULES: Final = Rules(
+    {
+        "/name": Allowed(_REPLACE),
+        "/category": Allowed(_REPLACE),
+        "/description": Allowed(_ALL),
+        "/pass_criteria": Allowed(_ALL),
+        "/tags": Allowed(_ALL, below=True),
+        "/custom": Allowed(_ALL, below=True),
+        "/benchmarks": Allowed(_REPLACE, below=True),
+        "/pinned_order": Allowed(frozenset({"replace", "add"})),
+        **{
+            f"/{name}": Allowed(_ALL, below=True)
+            for name in ("domains", "tasks", "modalities", "industries", "evaluation_targets")
+        },
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -69,10 +101,12 @@ def read(body: Any, rules: Rules) -> list[Operation]:
     """
     if body is None:
         return []
+    if not isinstance(body, dict | list):
+        raise InvalidJson(error="a patch is an array of operations, or an object whose members replace the resource's")
+    if len(body) > _MOST_OPERATIONS:
+        raise InvalidJson(error=f"a patch has at most {_MOST_OPERATIONS} operations")
     if isinstance(body, dict):
         return [_merging(name, value, rules) for name, value in body.items()]
-    if not isinstance(body, list):
-        raise InvalidJson(error="a patch is an array of operations, or an object whose members replace the resource's")
     return [_operation(entry, rules) for entry in body]
 
 
@@ -82,7 +116,7 @@ def _operation(entry: Any, rules: Rules) -> Operation:
     op, path = entry.get("op") or "", entry.get("path")
     if op not in OPERATIONS:
         raise InvalidPatchOperation(op=op)
-    if not isinstance(path, str) or not path:
+    if not isinstance(path, str) or not path or len(path) > _LONGEST_PATH:
         raise InvalidJson(error="Invalid patch path")
     if op not in _allowed(path, rules):
         raise PatchNotAllowed(op=op, path=path)
@@ -138,8 +172,8 @@ def _parent(document: Any, operation: Operation) -> tuple[Any, str]:
     here = document
     for step in steps:
         try:
-            here = here[int(step)] if isinstance(here, list) else here[step]
-        except (KeyError, IndexError, ValueError, TypeError):
+            here = here[_index(step)] if isinstance(here, list) else here[step]
+        except (KeyError, IndexError, TypeError):
             raise _missing(operation) from None
     return here, last
 
@@ -169,8 +203,8 @@ def _change_item(parent: list[Any], key: str, operation: Operation) -> None:
     if key == "-" and operation.op == "add":
         parent.append(operation.value)
         return
-    index = int(key) if key.isascii() and key.isdigit() else -1
-    if not 0 <= index < len(parent) + (operation.op == "add"):
+    index = _index(key)
+    if not index < len(parent) + (operation.op == "add"):
         if operation.op == "replace":
             raise _inapplicable(operation, f"doc is missing key: {operation.path}")
         problem = f"Unable to access invalid index: {key}: invalid index referenced"
@@ -186,6 +220,11 @@ def _change_item(parent: list[Any], key: str, operation: Operation) -> None:
 def _missing(operation: Operation) -> InvalidJson:
     path = operation.path if operation.op == "replace" else f'"{operation.path}"'
     return _inapplicable(operation, f"doc is missing path: {path}")
+
+
+def _index(step: str) -> int:
+    """Return the index that a step of a path names (RFC 6901, 4); one beyond every list for what is none."""
+    return int(step) if _INDEX.fullmatch(step) else sys.maxsize
 
 
 def _inapplicable(operation: Operation, problem: str) -> InvalidJson:

@@ -6,7 +6,7 @@ stops what it runs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,13 +16,17 @@ FENCE_HEADER = "X-Assay-Fence"
 """Carries the fence of the lease under which an adapter's event was sent; the gateway adds it."""
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A whole number that the store can keep."""
+
+
 class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A worker says who it is. One `name` is one worker: registering it again ends its earlier incarnation."""
 
     name: str
     incarnation: str
     """Random, new for every process."""
-    slots: int
+    slots: Count
     engines: dict[str, str] = {}
     """Engine name to version."""
     version: str = ""
@@ -39,7 +43,7 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Ask for up to `free` runs; wait up to `wait_s` seconds for something to happen."""
 
     incarnation: str
-    free: int
+    free: Count
     wait_s: float = 20.0
 
 
@@ -50,7 +54,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     index: int
     attempt: int
-    fence: int
+    fence: Count
     plan: Plan
     context: Context
 
@@ -66,9 +70,9 @@ class Holding(msgspec.Struct, frozen=True, omit_defaults=True):
     """One run that the worker still works on, and how far it is (samples done of all)."""
 
     run_id: str
-    fence: int
-    done: int = 0
-    total: int = 0
+    fence: Count
+    done: Count = 0
+    total: Count = 0
     phase: str = ""
 
 
@@ -88,7 +92,7 @@ class HeartbeatAnswer(msgspec.Struct, frozen=True):
 class Start(msgspec.Struct, frozen=True):
     """The run's process has started."""
 
-    fence: int
+    fence: Count
 
 
 class ArtifactRef(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,7 +100,7 @@ class ArtifactRef(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     digest: str
-    size: int
+    size: Count
     media_type: str = "application/octet-stream"
 
 
@@ -108,13 +112,13 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     (stopped as told; the server already knows why).
     """
 
-    fence: int
+    fence: Count
     outcome: str
     code: str = ""
     message: str = ""
     origin: str = "runtime"
     temporary: bool = False
-    exit_code: int | None = None
+    exit_code: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] | None = None
     metrics: dict[str, Any] = {}
     additional_info: dict[str, Any] = {}
     artifacts: list[ArtifactRef] = []

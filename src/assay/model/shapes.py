@@ -4,12 +4,16 @@ schema.
 Reading follows the EvalHub contract: members match without regard to case, `null` is absent, unknown members are dropped, a
 wrong JSON type is an error at once, and all broken rules are reported together, in the order of the members. What comes
 out is normalised: members in the order of the shape, free-form objects sorted, empty optional members left out.
+
+A shape has two JSON Schemas: of what is read, where optional members may be null, and of what is written, where members
+are left out rather than null.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -32,8 +36,8 @@ class Shape(Protocol):
         """Return the normalised value; append broken rules. Raises InvalidJson for a wrong JSON type."""
         ...
 
-    def schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of the value."""
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
+        """Return the JSON Schema of the value as it is read, or as it is written."""
         ...
 
 
@@ -63,6 +67,8 @@ class Text:
     one_of: Sequence[str] = ()
     format: str = ""
     printed: bool = False
+    pattern: str = ""
+    """What the whole text matches, for the documentation; one of `checks` holds it."""
 
     def read(self, value: Any, path: str, failures: list[Failure]) -> str:
         if not isinstance(value, str):
@@ -80,14 +86,16 @@ class Text:
                 break
         return value
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
         out: dict[str, Any] = {"type": "string"}
         if self.most:
             out["maxLength"] = self.most
         if self.one_of:
-            out["enum"] = list(self.one_of)
+            out["enum"] = list(map(str, self.one_of))
         if self.format:
             out["format"] = self.format
+        if self.pattern:
+            out["pattern"] = f"^(?:{self.pattern})$"
         return out
 
 
@@ -110,25 +118,27 @@ class Number:
             failures.append(Failure(path, _name(path), "min"))
         return number
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
         return {"type": "number"} | ({"minimum": self.least} if self.least is not None else {})
 
 
 @dataclass(frozen=True)
 class Integer:
-    """A whole number that fits 64 bits."""
+    """A whole number that fits 64 bits. JSON does not tell 2.0 from 2."""
 
     least: int | None = None
 
     def read(self, value: Any, path: str, failures: list[Failure]) -> int:
+        if isinstance(value, float) and value.is_integer() and abs(value) <= _MAX_EXACT:
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
             raise _wrong(path, "integer", value)
         if self.least is not None and value < self.least:
             failures.append(Failure(path, _name(path), "min"))
         return value
 
-    def schema(self) -> dict[str, Any]:
-        return {"type": "integer"} | ({"minimum": self.least} if self.least is not None else {})
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
+        return {"type": "integer", "minimum": -(2**63) if self.least is None else self.least, "maximum": 2**63 - 1}
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,7 @@ class Flag:
             raise _wrong(path, "boolean", value)
         return value
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
         return {"type": "boolean"}
 
 
@@ -153,7 +163,7 @@ class Free:
             raise _wrong(path, "object", value)
         return _sorted(value, path, _DEEPEST)  # type: ignore[no-any-return]
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": True}
 
 
@@ -169,7 +179,7 @@ class TextMap:
                 raise _wrong(f"{path}.{key}", "string", item)
         return dict(sorted(value.items()))
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": {"type": "string"}}
 
 
@@ -188,16 +198,25 @@ class ListOf:
             failures.append(Failure(path, _name(path), "min"))
         if self.most and len(value) > self.most:
             failures.append(Failure(path, _name(path), "max"))
+            return []  # so long a list is not worth reading
         empty = _EMPTY[type(self.item)]
         return [self.item.read(empty() if item is None else item, f"{path}[{i}]", failures) for i, item in enumerate(value)]
 
-    def schema(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"type": "array", "items": self.item.schema()}
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
+        item = self.item.schema(written=written)
+        if not written and self._takes_null():
+            item["type"] = [item["type"], "null"]
+        out: dict[str, Any] = {"type": "array", "items": item}
         if self.least:
             out["minItems"] = self.least
-        if self.most:
+        if self.most and not written:
             out["maxItems"] = self.most
         return out
+
+    def _takes_null(self) -> bool:
+        failures: list[Failure] = []
+        self.item.read(_EMPTY[type(self.item)](), "", failures)
+        return not failures
 
 
 @dataclass(frozen=True)
@@ -218,6 +237,22 @@ class Member:
     also: str = ""
     """Another name that is understood for it, in place of the first: values that differ are refused."""
 
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
+        """Return the JSON Schema of the member: of what is read, or of what is written."""
+        out = self.shape.schema(written=written)
+        if written:
+            return out
+        if self.required:
+            return out | ({"minLength": 1} if out.get("type") == "string" and "enum" not in out else {})
+        # Null is as good as nothing, and so is the empty text.
+        if "oneOf" in out:
+            return {"anyOf": [out, {"type": "null"}]}
+        if "enum" in out:
+            out["enum"] = [*out["enum"], "", None]
+        if "pattern" in out:
+            out["pattern"] = f"^$|{out['pattern']}"
+        return out | {"type": [out["type"], "null"]}
+
 
 @dataclass(frozen=True)
 class Object:
@@ -227,6 +262,10 @@ class Object:
     members: Sequence[Member]
     rules: Sequence[ObjectRule] = ()
     choice: ObjectRule | None = None
+    condition: Mapping[str, Any] = field(default_factory=dict)
+    """What `rules` ask, as keywords of JSON Schema, as far as those can say it."""
+    partial: bool = False
+    """Described as if no member were required: what is left out comes from elsewhere."""
     index: dict[str, Member] = field(init=False, default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -266,15 +305,24 @@ class Object:
             failures += _under(path, rule(out))
         return out
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
         out: dict[str, Any] = {
             "type": "object",
             "properties": {
-                name: member.shape.schema() for member in self.members for name in (member.name, member.also) if name
+                name: member.schema(written=written)
+                for member in self.members
+                for name in (member.name, member.also)
+                if name
             },
         }
-        required = [member.name for member in self.members if member.required]
-        return out | ({"required": required} if required else {})
+        asked = (member for member in self.members if member.required or (written and member.always))
+        required = [] if self.partial else [member.name for member in asked]
+        return out | ({"required": required} if required else {}) | ({} if written else dict(self.condition))
+
+    def nearest(self, name: str) -> str:
+        """Return the known member that a name may be meant for; empty for none."""
+        near = difflib.get_close_matches(name.lower()[:_NAME_LENGTH], self.index, 1)
+        return self.index[near[0]].name if near else ""
 
 
 _EMPTY: dict[type, Callable[[], Any]] = {
@@ -292,6 +340,10 @@ _EVEN_EMPTY = ("notblank", "tagname")
 """Checks that the empty text does not escape."""
 
 _MAX_EXACT = 2**53
+_MOST_TOLD = 100
+"""Most broken rules that an error lists."""
+_NAME_LENGTH = 64
+"""As much of an unknown member's name is compared with the known ones."""
 _DEEPEST = 100
 """Most levels of a free-form object; everything that walks one may then recurse."""
 
@@ -356,14 +408,14 @@ def read(shape: Object, root: str, value: Any) -> dict[str, Any]:
     return out
 
 
-def unknown_members(shape: Shape, value: Any, path: str = "") -> Iterator[str]:
-    """Yield the paths of the members that reading `value` as `shape` has passed over."""
+def unknown_members(shape: Shape, value: Any, path: str = "") -> Iterator[tuple[str, str, Object]]:
+    """Yield what reading `value` as `shape` has passed over: the path of each member, its name, and whose it would be."""
     if isinstance(shape, Object) and isinstance(value, dict):
         for key, item in value.items():
             inner = f"{path}.{key}" if path else str(key)
             member = shape.index.get(str(key).lower())
             if member is None:
-                yield inner
+                yield inner, str(key), shape
             else:
                 yield from unknown_members(member.shape, item, inner)
     elif isinstance(shape, ListOf) and isinstance(value, list):
@@ -377,5 +429,10 @@ def refuse(root: str, failures: list[Failure]) -> None:
         return
     if failures[0].text:
         raise ValidationFailed(error=failures[0].text)
-    lines = [f"Key: '{root}.{f.path}' Error:Field validation for '{f.field}' failed on the '{f.tag}' tag" for f in failures]
+    lines = [
+        f"Key: '{root}.{f.path}' Error:Field validation for '{f.field}' failed on the '{f.tag}' tag"
+        for f in failures[:_MOST_TOLD]
+    ]
+    if len(failures) > _MOST_TOLD:
+        lines.append(f"and {len(failures) - _MOST_TOLD} more")
     raise ValidationFailed(error="\n".join(lines))

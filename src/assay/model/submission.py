@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from assay.model.shapes import Failure, Flag, Free, Integer, ListOf, Member, Number, Object, Text, TextMap
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_TAG: Final = re.compile(r"[^,|]{1,128}")
 _SHA: Final = re.compile(r"[0-9a-fA-F]{7,40}")
 _RFC3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
@@ -18,14 +20,16 @@ _RFC3339: Final = re.compile(
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NUMERIC_HOST: Final = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)", re.ASCII)
 """What resolvers read as an IPv4 address, in whatever notation (127.1, 0x7f000001)."""
+_HOST: Final = re.compile(r"[a-z0-9._-]+", re.ASCII)
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _QUANTITY_TEXT: Final = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
 _BLOCKED_HOSTS: Final = {"localhost", "localhost.localdomain", "metadata", "metadata.google.internal"}
-_BLOCKED_ENDS: Final = (".cluster.local", ".svc", ".local")
+_BLOCKED_ENDS: Final = (".cluster.local", ".svc", ".local", ".localhost")
 
 
 def tag_name(value: str) -> bool:
     """A tag: 1 to 128 characters without comma and vertical bar, which filters use."""
-    return 1 <= len(value) <= 128 and "," not in value and "|" not in value
+    return bool(_TAG.fullmatch(value))
 
 
 def absolute_url(value: str) -> bool:
@@ -56,8 +60,16 @@ def public_git_url(value: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         # A name in another script may be mapped to an inner one by the resolver; its punycode form is what is checked.
-        return bool(host) and host.isascii() and not _NUMERIC_HOST.fullmatch(host)
-    return address.is_global and not address.is_multicast
+        return bool(_HOST.fullmatch(host)) and not _NUMERIC_HOST.fullmatch(host)
+    return all(inner.is_global and not inner.is_multicast for inner in (address, *_within(address)))
+
+
+def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
+    """Yield the IPv4 addresses that an IPv6 address leads to: compatible or mapped, through 6to4, Teredo or NAT64."""
+    if isinstance(address, ipaddress.IPv6Address):
+        yield from filter(None, (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())))
+        if address in _NAT64 or int(address) <= 0xFFFFFFFF:
+            yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def rfc3339(value: str) -> bool:
@@ -83,17 +95,21 @@ def resolved_sha(value: object) -> bool:
 
 
 TEXT: Final = Text()
-NAME: Final = Text(checks=(("rfc1123_dns_label", lambda v: bool(_LABEL.fullmatch(v))),))
+NAME: Final = Text(checks=(("rfc1123_dns_label", lambda v: bool(_LABEL.fullmatch(v))),), pattern=_LABEL.pattern)
 _NOT_BLANK: Final = ("notblank", lambda value: bool(value.strip()))
-QUANTITY: Final = Text(checks=(("quantity", quantity),))
-_TIME: Final = Text(checks=(("datetime", rfc3339),), format="date-time")
-TAGS: Final = ListOf(Text(checks=(("tagname", tag_name),)))
+_FILLED: Final = Text(checks=(_NOT_BLANK,), pattern=r"[\s\S]*\S[\s\S]*")
+QUANTITY: Final = Text(checks=(("quantity", quantity),), pattern=_QUANTITY_TEXT.pattern)
+TIME: Final = Text(checks=(("datetime", rfc3339),), format="date-time")
+TAGS: Final = ListOf(Text(checks=(("tagname", tag_name),), pattern=_TAG.pattern), most=1000)
 PRIMARY_SCORE: Final = Object((Member("metric", TEXT, required=True), Member("lower_is_better", Flag())))
 PASS_CRITERIA: Final = Object((Member("threshold", Number(), required=True, zero=True),))
 
 
+_SOURCES: Final = ("s3", "pvc", "git", "hf")
+
+
 def _one_source(value: dict[str, Any]) -> list[Failure]:
-    sources = [name for name in ("s3", "pvc", "git", "hf") if name in value]
+    sources = [name for name in _SOURCES if name in value]
     if len(sources) > 1:
         text = "test_data_ref: exactly one of s3, pvc, git, or hf must be set"
         return [Failure(sources[0], sources[0], "excluded_with", text)]
@@ -134,7 +150,11 @@ TEST_DATA: Final = Object(
             "git",
             Object(
                 (
-                    Member("url", Text(checks=(("http_url", http_url), ("git_clone_url", public_git_url))), required=True),
+                    Member(
+                        "url",
+                        Text(checks=(("http_url", http_url), ("git_clone_url", public_git_url)), format="uri"),
+                        required=True,
+                    ),
                     Member("ref", TEXT, required=True),
                     Member("sub_path", TEXT),
                     Member("secret_ref", NAME),
@@ -146,15 +166,17 @@ TEST_DATA: Final = Object(
             "hf",
             Object(
                 (
-                    Member("repo_id", Text(checks=(_NOT_BLANK,)), required=True, missing="notblank"),
+                    Member("repo_id", _FILLED, required=True, missing="notblank"),
                     Member("revision", TEXT),
                     Member("sub_path", TEXT),
                     Member("secret_ref", NAME),
-                )
+                ),
+                (_no_way_up,),
             ),
         ),
     ),
     choice=_one_source,
+    condition={"oneOf": [{"required": [source], "properties": {source: {"type": "object"}}} for source in _SOURCES]},
 )
 
 QUEUE: Final = Object((Member("kind", Text(one_of=("kueue",)), default="kueue"), Member("name", NAME, required=True)))
@@ -196,12 +218,18 @@ BENCHMARK: Final = Object(
     )
 )
 
+MOST_BENCHMARKS: Final = 1000
+"""Of one job or collection. Each becomes a run."""
+COLLECTION_REFERENCE: Final = Object(
+    (Member("id", TEXT, required=True), Member("benchmarks", ListOf(BENCHMARK, most=MOST_BENCHMARKS)))
+)
+
 MODEL: Final = Object(
     (
-        Member("url", Text(checks=(("url", absolute_url),)), always=True),
+        Member("url", Text(checks=(("url", absolute_url),), format="uri"), always=True),
         # eval-hub-sdk cannot read a job in which one of these is blank, nor any list with that job.
-        Member("name", Text(checks=(_NOT_BLANK,)), required=True),
-        Member("auth", Object((Member("secret_ref", Text(checks=(_NOT_BLANK,)), required=True),))),
+        Member("name", _FILLED, required=True),
+        Member("auth", Object((Member("secret_ref", _FILLED, required=True),))),
         Member("parameters", Free()),
         Member("card_url", TEXT),
     )
@@ -224,13 +252,13 @@ JOB: Final = Object(
         Member("tags", TAGS),
         Member("model", MODEL, required=True),
         Member("pass_criteria", PASS_CRITERIA),
-        Member("benchmarks", ListOf(BENCHMARK)),
-        Member("collection", Object((Member("id", TEXT, required=True), Member("benchmarks", ListOf(BENCHMARK))))),
+        Member("benchmarks", ListOf(BENCHMARK, most=MOST_BENCHMARKS)),
+        Member("collection", COLLECTION_REFERENCE),
         Member(
             "experiment",
             Object(
                 (
-                    Member("name", Text(checks=(_NOT_BLANK,)), required=True, missing="notblank"),
+                    Member("name", _FILLED, required=True, missing="notblank"),
                     Member(
                         "tags",
                         ListOf(
@@ -275,7 +303,7 @@ JOB: Final = Object(
                                     Object(
                                         (
                                             Member("type", Text(one_of=("key-pair",)), required=True),
-                                            Member("secret_ref", Text(checks=(_NOT_BLANK,))),
+                                            Member("secret_ref", _FILLED),
                                         )
                                     ),
                                 ),
@@ -291,10 +319,16 @@ JOB: Final = Object(
         Member("priority", Integer()),
     ),
     (_benchmarks_or_collection,),
+    condition={
+        "oneOf": [
+            {"required": ["benchmarks"], "properties": {"benchmarks": {"type": "array", "minItems": 1}}},
+            {"required": ["collection"], "properties": {"collection": {"type": "object"}}},
+        ]
+    },
 )
 """`EvaluationJobConfig`, with Assay's own members `timeout_seconds`, `stale_seconds` and `priority`."""
 
-_MESSAGE: Final = Object(
+MESSAGE: Final = Object(
     (
         Member("message", Text(printed=True), required=True),
         Member("message_code", TEXT, required=True),
@@ -302,6 +336,9 @@ _MESSAGE: Final = Object(
     )
 )
 _METRIC_TYPES: Final = ("numeric", "categorical", "array_ordered", "array_unordered", "time_series")
+METRICS_SCHEMA: Final = ListOf(
+    Object((Member("name", TEXT, required=True), Member("type", Text(one_of=_METRIC_TYPES), required=True)))
+)
 
 
 def _schema_matches(value: dict[str, Any]) -> list[Failure]:
@@ -338,23 +375,13 @@ EVENT: Final = Object(
                     Member("status", Text(one_of=("pending", "running", "completed", "failed")), required=True),
                     Member("phase", Text(one_of=PHASES)),
                     Member("metrics", Free()),
-                    Member(
-                        "metrics_schema",
-                        ListOf(
-                            Object(
-                                (
-                                    Member("name", TEXT, required=True),
-                                    Member("type", Text(one_of=_METRIC_TYPES), required=True),
-                                )
-                            )
-                        ),
-                    ),
+                    Member("metrics_schema", METRICS_SCHEMA),
                     Member("additional_info", Free()),
                     Member("artifacts", Free()),
-                    Member("error_message", _MESSAGE),
-                    Member("warning_message", _MESSAGE),
-                    Member("started_at", _TIME),
-                    Member("completed_at", _TIME),
+                    Member("error_message", MESSAGE),
+                    Member("warning_message", MESSAGE),
+                    Member("started_at", TIME),
+                    Member("completed_at", TIME),
                     Member("mlflow_run_id", TEXT),
                     Member("logs_path", TEXT),
                     Member("job_meta", Free()),

@@ -60,16 +60,22 @@ async def submit(
     (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing, MlflowFailed and
     others of the error tree.
     """
-    _no_credentials("model", body["model"])
+    if body["model"].keys() & {"parameters"}:  # they may be long
+        await asyncio.to_thread(_no_credentials, "model", body["model"])
+    else:
+        _no_credentials("model", body["model"])
     collection, benchmarks = await offerings.benchmarks(body, tenant)
     if 0 < settings.max_benchmarks < len(benchmarks):
         raise TooManyBenchmarks(count=len(benchmarks), limit=settings.max_benchmarks)
     for benchmark in benchmarks:
         if "resolved_sha" in benchmark.get("test_data_ref", {}):
             raise ShaIsReadOnly
-    chosen = []
+    chosen, providers = [], {}
     for benchmark in benchmarks:
-        provider = await offerings.entry("provider", benchmark["provider_id"], tenant)
+        provider_id = benchmark["provider_id"]
+        if provider_id not in providers:
+            providers[provider_id] = await offerings.entry("provider", provider_id, tenant)
+        provider = providers[provider_id]
         chosen.append((provider, provider.benchmark(benchmark["id"]), benchmark))
     if not body["model"].get("url") and any(b.get("test_data_ref", {}).get("type") != _PRE_RECORDED for b in benchmarks):
         raise ModelUrlRequired

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,15 @@ class Entry:
 
     def benchmark(self, benchmark_id: str) -> dict[str, Any]:
         """Return one of a provider's benchmarks. Raises DoesNotExist."""
-        for benchmark in self.body["benchmarks"]:
-            if benchmark["id"] == benchmark_id:
-                found: dict[str, Any] = benchmark
-                return found
-        raise DoesNotExist(kind="benchmark", id=benchmark_id)
+        found = self._benchmarks.get(benchmark_id)
+        if found is None:
+            raise DoesNotExist(kind="benchmark", id=benchmark_id)
+        return found
+
+    @cached_property
+    def _benchmarks(self) -> dict[str, dict[str, Any]]:
+        """A provider's benchmarks by id; of several with one id the first."""
+        return {benchmark["id"]: benchmark for benchmark in reversed(self.body["benchmarks"])}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -66,13 +67,15 @@ class Offerings:
 
     async def enriched(self, body: dict[str, Any], tenant: str) -> dict[str, Any]:
         """Return a collection's body with what its providers know: each benchmark's URL, and lists that it left empty."""
-        known, benchmarks = [], []
+        known, benchmarks, providers = [], [], {}
         for listed in body.get("benchmarks", []):
             benchmark = {name: value for name, value in listed.items() if name != "url"}
-            try:
-                entry = (await self.entry("provider", listed["provider_id"], tenant)).benchmark(listed["id"])
-            except AssayError:  # a collection may name what is not there yet
-                entry = {}
+            provider_id = listed["provider_id"]
+            entry = {}
+            with contextlib.suppress(AssayError):  # a collection may name what is not there yet
+                if provider_id not in providers:
+                    providers[provider_id] = await self.entry("provider", provider_id, tenant)
+                entry = providers[provider_id].benchmark(listed["id"])
             known.append(entry)
             benchmarks.append(_with_url(benchmark, entry.get("url", "")))
         filled = {name: values for name, values in collections.taxonomy(known).items() if not body.get(name)}

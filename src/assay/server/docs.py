@@ -1,4 +1,4 @@
-"""The API's documentation: an OpenAPI 3.1 document made from the route table, and a page made from that."""
+"""The API's documentation as it is served: the OpenAPI document, and a page made from it."""
 
 from __future__ import annotations
 
@@ -12,85 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay import __version__
-from assay.model.errors import OriginNotAllowed
-from assay.server.origins import SAFE_METHODS
+from assay.server.openapi import document
 from assay.server.respond import json_response
-from assay.server.routes import Route, Scope, Table
-
-_DESCRIPTIONS = {304: "Nothing has changed", 503: "The store does not answer"}
-_ERROR_SCHEMA = {
-    "type": "object",
-    "required": ["message_code", "message", "trace"],
-    "properties": {
-        "message_code": {"type": "string"},
-        "message": {"type": "string"},
-        "trace": {"type": "string"},
-        "detail": {"type": "string"},
-    },
-}
+from assay.server.routes import Table
 
 
-_IN_PATH = {
-    "job_id": "id of a job",
-    "benchmark_index": "place of a benchmark in its job, from 0",
-    "name": "name of an artifact",
-    "provider_id": "id of a provider",
-    "collection_id": "id of a collection",
-    "worker": "name of a worker",
-    "run_id": "id of a run",
-}
+class Plain(yaml.SafeDumper):
+    """Writes what occurs twice twice, rather than as an alias."""
 
-
-def document(routes: tuple[Route, ...]) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of the routes."""
-    paths: dict[str, dict[str, Any]] = {}
-    for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Assay", "version": __version__, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
-        "paths": paths,
-        "components": {
-            "schemas": {"Error": _ERROR_SCHEMA},
-            "securitySchemes": {"worker": {"type": "http", "scheme": "bearer"}},
-        },
-    }
-
-
-def _operation(route: Route) -> dict[str, Any]:
-    parameters = [
-        {"name": name, "in": "path", "required": True, "description": _IN_PATH[name], "schema": {"type": "string"}}
-        for name in re.findall(r"{(\w+)}", route.path)
-    ] + [{"name": q.name, "in": "query", "description": q.purpose, "schema": {"type": q.kind}} for q in route.query]
-    answers: dict[str, Any] = {}
-    for status, media_type in route.answers.items():
-        answers[str(status)] = {"description": _DESCRIPTIONS.get(status, "Success")}
-        if media_type:
-            answers[str(status)]["content"] = {media_type: {"schema": {}}}
-    by_status: dict[int, list[str]] = {}
-    guarded = () if route.method in SAFE_METHODS else (OriginNotAllowed,)
-    for error in (*route.errors, *guarded):
-        by_status.setdefault(error.status, []).append(error.code)
-    for status, codes in sorted(by_status.items()):
-        answers.setdefault(
-            str(status),
-            {
-                "description": "Codes: " + ", ".join(f"`{code}`" for code in dict.fromkeys(codes)),
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-            },
-        )
-    out: dict[str, Any] = {
-        "operationId": route.name,
-        "summary": route.summary,
-        "tags": [route.tag],
-        "parameters": parameters,
-        "responses": answers,
-    }
-    if route.body:
-        out["requestBody"] = {"required": True, "content": {"application/json": {"schema": route.body.schema()}}}
-    if route.scope is Scope.WORK:
-        out["security"] = [{"worker": []}]
-    return out
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 @cache
@@ -100,7 +31,7 @@ def _current(table: Table) -> dict[str, Any]:
 
 @cache
 def _yaml(table: Table) -> bytes:
-    return yaml.safe_dump(_current(table), sort_keys=False, allow_unicode=True).encode()
+    return yaml.dump(_current(table), sort_keys=False, allow_unicode=True, Dumper=Plain).encode()
 
 
 async def openapi(request: Request) -> Response:
@@ -157,7 +88,8 @@ def _entry(method: str, path: str, operation: dict[str, Any]) -> str:
     rows = [row(p["name"], p.get("description", "")) for p in operation["parameters"]]
     rows += [row(status, answer["description"]) for status, answer in operation["responses"].items()]
     body = operation.get("requestBody")
-    shown = yaml.safe_dump(body["content"]["application/json"]["schema"], sort_keys=False) if body else ""
+    described = body["content"].get("application/json") if body else None
+    shown = yaml.dump(described["schema"], sort_keys=False, Dumper=Plain) if described else ""
     details = f"<details><summary>Request body</summary><pre>{html.escape(shown)}</pre></details>" if shown else ""
     return (
         f"<h3 id={operation['operationId']}><b>{method.upper()}</b>{html.escape(path)}</h3>"

@@ -35,6 +35,9 @@ from assay.store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
 
+_TURN_S = 0.0005
+"""How long a thread that reads a large body may go on before the event loop gets its turn. A request takes several turns."""
+
 
 def serve(settings: Settings, *, worker: bool = True) -> None:
     """Serve until SIGINT or SIGTERM; print `assay ready on URL` once requests are answered.
@@ -47,6 +50,7 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
     for note in settings.notes:
         log.warning("%s", note)
     refuse_strangers(settings)
+    sys.setswitchinterval(_TURN_S)
     watch = CatalogueWatch(settings.catalog)
     entries = watch.read()
     with bound(settings) as listeners, _data_folder(settings) as kept:

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.model.errors import AssayError
-from assay.model.shapes import Object
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Schematic(Protocol):
+    """What has a JSON Schema: a shape, or a patch."""
+
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
+        """Return the JSON Schema of the value as it is read, or as it is written."""
+        ...
+
+
+Described = Schematic | type | str | tuple[str, ...]
+"""JSON of a shape or of a struct of the worker protocol, or bytes of one of several media types."""
 
 
 class Scope(enum.StrEnum):
@@ -29,16 +40,31 @@ class Scope(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Query:
-    """A query parameter, for the documentation."""
+    """A query parameter, for the documentation. `one_of`: the only values that are taken; `least`, `most`: of an integer."""
 
     name: str
     kind: str = "string"
     purpose: str = ""
+    one_of: Sequence[str] = ()
+    format: str = ""
+    least: int = 0
+    most: int = 10**18 - 1
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header of a request or of an answer, for the documentation. `always`: no answer is without it."""
+
+    name: str
+    purpose: str
+    always: bool = True
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
 
 
 @dataclass(frozen=True)
 class Route:
-    """One operation of the API. `name` is its stable operation id, `answers` maps status to what comes back."""
+    """One operation of the API. `name` is its stable operation id, `answers` maps status to what comes back: a shape or a
+    struct as JSON, bytes of a media type, or (the empty text) nothing."""
 
     name: str
     method: str
@@ -47,9 +73,17 @@ class Route:
     summary: str
     scope: Scope = Scope.READ
     tag: str = "evaluations"
-    body: Object | None = None
+    body: Described | None = None
+    body_required: bool = True
+    example: Any = None
+    """A body that is accepted."""
     query: Sequence[Query] = ()
-    answers: dict[int, str] = field(default_factory=lambda: {200: "application/json"})
+    headers: Sequence[Header] = ()
+    answers: Mapping[int, Described] = field(default_factory=dict)
+    answer_headers: Sequence[Header] = ()
+    """Headers of a successful answer."""
+    makes: str = ""
+    """The parameter of other paths that `resource.id` of the answer fills."""
     errors: Sequence[type[AssayError]] = ()
 
 

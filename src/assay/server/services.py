@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -16,7 +17,9 @@ from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
 from assay.store.base import Store
 
-_LONGEST_NAME = 255
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+LONGEST_NAME = 255
+"""Most characters of a header that names something."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def services(request: Request) -> Services:
 
 
 def caller(request: Request) -> Caller:
-    """Return who makes the request. Raises BadRequest for a name that is too long."""
+    """Return who makes the request. Raises BadRequest for a name that is none."""
     headers = request.headers
     key = headers.get("authorization", "").removeprefix("Bearer ")
     is_worker = bool(key) and hmac.compare_digest(key.encode(), services(request).worker_key.encode())
@@ -60,10 +63,10 @@ def caller(request: Request) -> Caller:
 
 
 def bounded(request: Request, name: str) -> str:
-    """Return a header that names something; empty if not given. Raises BadRequest for more than 255 characters."""
+    """Return a header that names something; empty if not given. Raises BadRequest for one that is no name."""
     value = request.headers.get(name, "")
-    if len(value) > _LONGEST_NAME:
-        raise BadRequest(error=f"the header {name} has {len(value)} characters; {_LONGEST_NAME} are the most")
+    if len(value) > LONGEST_NAME or _CONTROL.search(value):
+        raise BadRequest(error=f"the header {name} must have at most {LONGEST_NAME} characters, none of control")
     return value
 
 

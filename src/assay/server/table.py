@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from assay.model import offering, submission
+from collections.abc import Sequence
+from dataclasses import replace
+
+from assay.model import offering, protocol, submission
 from assay.model.errors import (
     BadQueryValue,
     BodyTooLarge,
     BodyTooSlow,
     CredentialInBody,
     DoesNotExist,
+    EmptyCollection,
     EngineMissing,
+    ExperimentTrackingOff,
     IdempotencyMismatch,
     InvalidJson,
     InvalidPatchOperation,
@@ -24,6 +29,7 @@ from assay.model.errors import (
     QueryMismatch,
     QueryValueNotAllowed,
     ReservedUser,
+    ShaIsReadOnly,
     StaleFence,
     StoreUnavailable,
     TooManyBenchmarks,
@@ -34,13 +40,13 @@ from assay.model.errors import (
     ValidationFailed,
 )
 from assay.scheduler.reruns import RERUN
-from assay.server import docs, health
+from assay.server import answers, docs, examples, health
 from assay.server.evalhub import artifacts, benchmarks, events, exports, history, jobs, logs
-from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, Face
-from assay.server.routes import Query, Route, Scope, Table
+from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, SORTS, Face
+from assay.server.routes import Header, Query, Route, Scope, Table
 from assay.server.workers import leases, runs
 
-_JSON = "application/json"
+_BYTES = "application/octet-stream"
 _TEXT = "text/plain"
 _BODY = (InvalidJson, ValidationFailed, BodyTooLarge, BodyTooSlow, StoreUnavailable)
 _WORK = (Unauthorised, InvalidJson, BodyTooLarge, BodyTooSlow, StoreUnavailable)
@@ -48,21 +54,28 @@ _PAGE = (
     Query("limit", "integer", "items on a page; 0 for all"),
     Query("offset", "integer", "items to pass over"),
 )
+_ETAG = Header("ETag", "changes whenever the document does")
+_WARNING = Header(
+    "Warning", "members of the body that were ignored, and which known ones they may be meant for", always=False
+)
+_NAME = Header("Content-Disposition", "the name of the file")
 _FILTERS = (
     *(
         Query(name, "string", "exact; `a,b` or `a|b` for one of several, `!a` for all but one")
         for name in ("status", "name", "owner", "experiment_id", "model", "collection_id")
     ),
     Query("tags", "string", "`a,b` for jobs with both tags, `a|b` for either, `!a` for jobs without it"),
-    Query("created_after", "string", "an RFC 3339 time"),
-    Query("created_before", "string", "an RFC 3339 time"),
+    Query("created_after", "string", "an RFC 3339 time", format="date-time"),
+    Query("created_before", "string", "an RFC 3339 time", format="date-time"),
 )
 _LOG_QUERY = (
-    Query("tail_lines", "integer", "the last lines, 1 to 10000; -1 for all; default 1000"),
+    Query("tail_lines", "integer", "the last lines, 1 to 10000; -1 for all; default 1000", least=-1, most=10_000),
     Query("timestamps", "boolean", "put the time before each line"),
-    Query("since_seconds", "integer", "only lines of the last so many seconds"),
+    Query("since_seconds", "integer", "only lines of the last so many seconds", least=1),
 )
 _FENCE = Query("fence", "integer", "the fence of the run's lease")
+_SORTS = tuple(sign + name for name in SORTS for sign in ("", "-"))
+_VALUES = {"scope": ("system", "tenant"), "sort_by": _SORTS}
 _KINDS_OF_PARAMETERS = {"limit": "integer", "offset": "integer", "benchmarks": "boolean"}
 _PURPOSES = {
     "limit": "items on a page; 0 for all",
@@ -79,16 +92,24 @@ _WORKER = "/api/v1/workers/{worker}"
 _RUN = "/api/v1/runs/{run_id}"
 
 _SHAPES = {"provider": offering.PROVIDER, "collection": offering.COLLECTION}
+_ANSWERS = {
+    "provider": (answers.PROVIDER, answers.PROVIDERS),
+    "collection": (answers.COLLECTION, answers.COLLECTIONS),
+}
+
+
+def _list_query(parameters: Sequence[str]) -> tuple[Query, ...]:
+    return tuple(
+        Query(name, _KINDS_OF_PARAMETERS.get(name, "string"), _PURPOSES.get(name, "as for jobs"), _VALUES.get(name, ()))
+        for name in parameters
+    )
 
 
 def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
     """Return the routes of providers or of collections."""
     kind, one = face.kind, path + f"/{{{face.kind}_id}}"
     name, body, write = kind.capitalize(), _SHAPES[kind], Scope.WRITE
-    query = tuple(
-        Query(parameter, _KINDS_OF_PARAMETERS.get(parameter, "string"), _PURPOSES.get(parameter, "as for jobs"))
-        for parameter in face.parameters
-    )
+    one_answer, many, example = *_ANSWERS[kind], examples.OF_RESOURCE[kind]
     change = (*_BODY, NotFound, face.read_only, NotOwner, LocalCodeRefused)
     patch = (InvalidPatchOperation, PatchNotAllowed)
     clone = Route(
@@ -98,7 +119,12 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
         face.clone,
         f"Copy a {kind}; members of the body replace those of the copy.",
         scope=write,
-        answers={201: _JSON},
+        body=replace(body, partial=True),
+        body_required=False,
+        example=examples.CLONE,
+        answers={201: one_answer},
+        answer_headers=(_WARNING,),
+        makes=f"{kind}_id",
         errors=(*_BODY, NotFound, ReservedUser, LocalCodeRefused),
     )
     return (
@@ -108,8 +134,9 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
             path,
             face.page,
             f"List {kind}s: the catalogue's by id, then your own, newest first.",
-            query=query,
-            errors=(BadQueryValue, UnknownQuery, QueryMismatch),
+            query=_list_query(face.parameters),
+            answers={200: many},
+            errors=(BadQueryValue, QueryValueNotAllowed, UnknownQuery, QueryMismatch),
         ),
         Route(
             f"create{name}",
@@ -119,10 +146,13 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
             f"Make a {kind} of your own.",
             scope=write,
             body=body,
-            answers={201: _JSON},
+            example=example,
+            answers={201: one_answer},
+            answer_headers=(_WARNING,),
+            makes=f"{kind}_id",
             errors=(*_BODY, ReservedUser, LocalCodeRefused),
         ),
-        Route(f"get{name}", "GET", one, face.get, f"Read a {kind}.", errors=(NotFound,)),
+        Route(f"get{name}", "GET", one, face.get, f"Read a {kind}.", answers={200: one_answer}, errors=(NotFound,)),
         Route(
             f"replace{name}",
             "PUT",
@@ -131,6 +161,9 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
             f"Replace a {kind} of your own.",
             scope=write,
             body=body,
+            example=example,
+            answers={200: one_answer},
+            answer_headers=(_WARNING,),
             errors=change,
         ),
         Route(
@@ -140,6 +173,9 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
             face.patch,
             f"Change parts of a {kind}: RFC 6902 operations, or a merge patch.",
             scope=write,
+            body=face.rules,
+            example=examples.PATCH,
+            answers={200: one_answer},
             errors=(*change, *patch),
         ),
         Route(
@@ -160,26 +196,31 @@ ROUTES = (
     Route(
         "getJob", "GET", _JOBS + "/{job_id}", jobs.get,
         "Read a job. With If-None-Match and `Prefer: wait=N`: as soon as it changes, else 304 after N seconds.",
-        answers={200: _JSON, 304: ""}, errors=(NotFound,),
+        headers=(Header("If-None-Match", "the ETag of the document that is known"), Header("Prefer", "`wait=N`, seconds")),
+        answers={200: answers.JOB, 304: ""}, answer_headers=(_ETAG,), errors=(NotFound,),
     ),
     Route(
         "reportBenchmark", "POST", _JOBS + "/{job_id}/events", events.report,
         "Report on a benchmark of a job; what adapters call.",
-        scope=Scope.WRITE, body=submission.EVENT, answers={204: ""}, errors=(*_BODY, NotFound, JobIsTerminal, StaleFence),
+        scope=Scope.WRITE, body=submission.EVENT, example=examples.EVENT, answers={204: ""},
+        errors=(*_BODY, NotFound, JobIsTerminal, StaleFence),
     ),
     Route(
         "submitJob", "POST", _JOBS, jobs.create,
         "Submit an evaluation. An Idempotency-Key header makes a repeated request answer with the job of the first.",
-        scope=Scope.WRITE, body=submission.JOB, answers={202: _JSON},
+        scope=Scope.WRITE, body=submission.JOB, example=examples.JOB, answers={202: answers.JOB}, answer_headers=(_WARNING,),
+        makes="job_id", headers=(Header("Idempotency-Key", "names the submission, so that it can be repeated"),),
         errors=(
-            *_BODY, NotFound, DoesNotExist, ModelUrlRequired, PreflightFailed, EngineMissing, CredentialInBody,
-            IdempotencyMismatch, ReservedUser, LocalCodeRefused, TooManyBenchmarks, TooManyJobs,
+            *_BODY, NotFound, DoesNotExist, ModelUrlRequired, ShaIsReadOnly, ExperimentTrackingOff, EmptyCollection,
+            PreflightFailed, EngineMissing, CredentialInBody, ReservedUser, IdempotencyMismatch, LocalCodeRefused,
+            TooManyBenchmarks, TooManyJobs,
         ),
     ),
     Route(
         "listJobs", "GET", _JOBS, jobs.page, "List jobs, newest first.",
-        query=(*_PAGE, *_FILTERS, Query("fields", "string", "`summary` leaves out all but ids, times, states, scores")),
-        errors=(BadQueryValue, UnknownQuery, QueryValueNotAllowed),
+        query=(*_PAGE, *_FILTERS, Query("fields", "string", "`summary` leaves out all but ids, times, states, scores",
+                                        one_of=("summary",))),
+        answers={200: answers.JOBS}, errors=(BadQueryValue, UnknownQuery, QueryValueNotAllowed),
     ),
     Route(
         "deleteJob", "DELETE", _JOBS + "/{job_id}", jobs.delete,
@@ -197,57 +238,60 @@ ROUTES = (
         answers={200: _TEXT}, errors=(BadQueryValue, NotFound),
     ),
     Route("getHistory", "GET", _JOBS + "/{job_id}/history", history.page, "Read what has happened to a job, in order.",
-          query=(Query("after", "integer", "events after this sequence number"), Query("limit", "integer", "at most 1000")),
-          errors=(BadQueryValue, UnknownQuery, NotFound)),
+          query=(Query("after", "integer", "events after this sequence number"),
+                 Query("limit", "integer", "at most 1000", least=1)),
+          answers={200: answers.HISTORY}, errors=(BadQueryValue, UnknownQuery, NotFound)),
     Route("rerunJob", "POST", _JOBS + "/{job_id}/rerun", benchmarks.rerun,
           "Submit a job again, from the same plans: all its benchmarks, or only those that failed.",
-          scope=Scope.WRITE, body=RERUN, answers={202: _JSON},
-          errors=(*_BODY, NotFound, NothingToRerun, ReservedUser, TooManyJobs)),
+          scope=Scope.WRITE, body=RERUN, body_required=False, example=examples.RERUN, answers={202: answers.JOB},
+          makes="job_id", errors=(*_BODY, NotFound, NothingToRerun, ReservedUser, TooManyJobs)),
     Route("cancelBenchmark", "DELETE", _BENCHMARK, benchmarks.cancel, "Cancel one benchmark of a job; the others go on.",
           scope=Scope.WRITE, answers={204: ""}, errors=(NotFound, NotOwner, JobIsTerminal, StoreUnavailable)),
     Route("exportJob", "GET", _JOBS + "/{job_id}/results.csv", exports.of_job, "Read the results of a job as CSV.",
-          answers={200: "text/csv"}, errors=(NotFound,)),
+          answers={200: "text/csv"}, answer_headers=(_NAME,), errors=(NotFound,)),
     Route("exportJobs", "GET", "/api/v1/evaluations/results.csv", exports.of_jobs,
           "Read the results of all jobs that the filters select, as CSV.",
-          query=_FILTERS, answers={200: "text/csv"}, errors=(BadQueryValue, UnknownQuery)),
+          query=_FILTERS, answers={200: "text/csv"}, answer_headers=(_NAME,), errors=(BadQueryValue, UnknownQuery)),
     Route("listBenchmarks", "GET", "/api/v1/evaluations/benchmarks", benchmarks.page, "List benchmarks of all providers.",
-          query=tuple(
-              Query(name, _KINDS_OF_PARAMETERS.get(name, "string"), _PURPOSES.get(name, "as for jobs"))
-              for name in benchmarks.LIST_PARAMETERS
-          ),
+          query=_list_query(benchmarks.LIST_PARAMETERS), answers={200: answers.BENCHMARKS},
           errors=(BadQueryValue, UnknownQuery)),
     Route("listArtifacts", "GET", _BENCHMARK + "/artifacts", artifacts.page, "List the artifacts of a benchmark.",
-          errors=(NotFound,)),
+          answers={200: answers.ARTIFACTS}, errors=(NotFound,)),
     Route(
         "getArtifact", "GET", _BENCHMARK + "/artifacts/{name}", artifacts.get, "Download an artifact of a benchmark.",
-        answers={200: "*/*"}, errors=(NotFound,),
+        answers={200: "*/*"}, answer_headers=(_ETAG, _NAME), errors=(NotFound,),
     ),
     *_resource_routes(PROVIDERS, _PROVIDERS),
     *_resource_routes(COLLECTIONS, _COLLECTIONS),
     Route("health", "GET", "/api/v1/health", health.health, "Say whether the server works.",
-          scope=Scope.OPEN, tag="service", answers={200: _JSON, 503: _JSON}),
+          scope=Scope.OPEN, tag="service", answers={200: answers.HEALTH, 503: answers.HEALTH}),
     Route("metrics", "GET", "/metrics", health.metrics, "Scrape metrics, in Prometheus' text format.",
           scope=Scope.OPEN, tag="service", answers={200: _TEXT}),
     Route("openapi", "GET", "/openapi.yaml", docs.openapi, "This document, as YAML, or JSON where that is accepted.",
-          scope=Scope.OPEN, tag="service", answers={200: "application/yaml"}),
+          scope=Scope.OPEN, tag="service", answers={200: ("application/yaml", "application/json")}),
     Route("docs", "GET", "/docs", docs.page, "The API's documentation, as a page.",
           scope=Scope.OPEN, tag="service", answers={200: "text/html"}),
     Route("registerWorker", "POST", "/api/v1/workers", leases.register, "Enter a worker.",
-          scope=Scope.WORK, tag="workers", errors=_WORK),
+          scope=Scope.WORK, tag="workers", body=protocol.Registration, example=examples.REGISTRATION,
+          answers={200: protocol.Registered}, errors=_WORK),
     Route("leaseRuns", "POST", _WORKER + "/lease", leases.lease, "Wait for runs to carry out.",
-          scope=Scope.WORK, tag="workers", errors=(*_WORK, UnknownWorker)),
+          scope=Scope.WORK, tag="workers", body=protocol.LeaseRequest, example=examples.LEASE,
+          answers={200: protocol.LeaseAnswer}, errors=(*_WORK, UnknownWorker)),
     Route("heartbeat", "POST", _WORKER + "/heartbeat", leases.heartbeat, "Renew a worker's leases.",
-          scope=Scope.WORK, tag="workers", errors=(*_WORK, UnknownWorker)),
+          scope=Scope.WORK, tag="workers", body=protocol.Heartbeat, example=examples.HEARTBEAT,
+          answers={200: protocol.HeartbeatAnswer}, errors=(*_WORK, UnknownWorker)),
     Route("startRun", "POST", _RUN + "/start", runs.start, "The run's process has started.",
-          scope=Scope.WORK, tag="workers", answers={204: ""}, errors=(*_WORK, StaleFence)),
+          scope=Scope.WORK, tag="workers", body=protocol.Start, example=examples.START,
+          answers={204: ""}, errors=(*_WORK, StaleFence)),
     Route("endRun", "POST", _RUN + "/end", runs.end, "An attempt has ended.",
-          scope=Scope.WORK, tag="workers", answers={204: ""}, errors=(*_WORK, StaleFence)),
+          scope=Scope.WORK, tag="workers", body=protocol.Ending, example=examples.ENDING,
+          answers={204: ""}, errors=(*_WORK, StaleFence)),
     Route("appendLog", "POST", _RUN + "/log", runs.log, "Append to the log of an attempt.",
           scope=Scope.WORK, tag="workers", query=(_FENCE, Query("offset", "integer", "where in the log the body begins")),
-          errors=(*_WORK, StaleFence)),
+          body=_BYTES, answers={200: answers.LOG_SIZE}, errors=(*_WORK, BadQueryValue, StaleFence)),
     Route("putArtifact", "PUT", _RUN + "/artifacts/{name}", runs.artifact, "Store an artifact of an attempt.",
-          scope=Scope.WORK, tag="workers", query=(_FENCE,), answers={201: _JSON},
-          errors=(*_WORK, StaleFence)),
+          scope=Scope.WORK, tag="workers", query=(_FENCE,), body=_BYTES, body_required=False,
+          answers={201: protocol.ArtifactRef}, errors=(Unauthorised, BadQueryValue, StaleFence)),
 )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ async def cancel(request: Request) -> Response:
 async def rerun(request: Request) -> Response:
     """Make a new job from the plans of an old one: all its benchmarks, or only those that failed."""
     at, who = services(request), author(request)
-    asked = reruns.read(await read_json(request, at.settings.max_body_bytes, empty={}))
+    asked = await read_json(request, at.settings.max_body_bytes, reruns.read, empty={})
     job, runs = await reruns.rerun(
         at.store,
         request.path_params["job_id"],

@@ -23,7 +23,7 @@ from assay.store.runs import ReportRun
 async def report(request: Request) -> Response:
     """Take a status event."""
     at, who = services(request), caller(request)
-    body = read(EVENT, "StatusEvent", await read_json(request, at.settings.max_body_bytes))
+    body = await read_json(request, at.settings.max_body_bytes, lambda posted: read(EVENT, "StatusEvent", posted))
     event = body["benchmark_status_event"]
     moment = now()
     status = Status(event["status"])

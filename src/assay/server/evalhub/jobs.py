@@ -40,15 +40,16 @@ _LONGEST_WAIT_S = 60.0
 async def create(request: Request) -> Response:
     """Accept a submission."""
     at = services(request)
-    given = await read_json(request, at.settings.max_body_bytes)
-    body = read(JOB, "EvaluationJobConfig", given)
     who = author(request)
+    body, warning = await read_json(
+        request, at.settings.max_body_bytes, lambda given: (read(JOB, "EvaluationJobConfig", given), warning_of(JOB, given))
+    )
     require_code_permission(request, code_of_job(body))
     key = bounded(request, "Idempotency-Key") or _key_of_request(request, body)
     job, runs = await admission.submit(
         at.store, at.offerings, at.settings, body, tenant=who.tenant, owner=who.user, idempotency_key=key
     )
-    return submitted(job, runs, warning_of(JOB, given))
+    return submitted(job, runs, warning)
 
 
 def _key_of_request(request: Request, body: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,11 +32,11 @@ from assay.server.permissions import author, code_of_resource, require_code_perm
 from assay.server.respond import json_bytes, no_content
 from assay.server.services import Services, caller, services
 from assay.store.queries import JobsOfCollections
-from assay.store.resources import ChangeResource, CreateResource, DeleteResource, Resource
+from assay.store.resources import ChangeResource, CreateResource, DeleteResource, Resource, ResourceById
 
 _COMMON = ("limit", "offset")
 _LISTS = ("domains", "tasks", "modalities", "industries", "evaluation_targets")
-_SORTS = ("name", "created_at", "updated_at", "pinned_order", "run_count")
+SORTS = ("name", "created_at", "updated_at", "pinned_order", "run_count")
 _OWNED = ("derived_from", "pinned_order")
 """Members of a collection that the server sets and a body cannot."""
 _CURATED = "curation_order"
@@ -58,15 +59,19 @@ class Face:
         read.pop(_CURATED, None)
         return read
 
+    def read_all(self, body: Any) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return a normalised body, and the header that warns of what of it was ignored."""
+        return self.read(body), warning_of(KINDS[self.kind][0], body)
+
     # The handlers of the route table.
 
     async def create(self, request: Request) -> Response:
         """Store a new resource of the caller's tenant."""
         at = services(request)
-        given = await read_json(request, at.settings.max_body_bytes)
-        body = self.read(given)
+        author(request)
+        body, warning = await read_json(request, at.settings.max_body_bytes, self.read_all)
         require_code_permission(request, code_of_resource(body))
-        return await self._store(request, at, await self._filled(request, at, body), self._warning(given))
+        return await self._store(request, at, await self._filled(request, at, body), warning)
 
     async def page(self, request: Request) -> Response:
         """Answer with a page: the catalogue's entries by id, then the tenant's, newest first."""
@@ -94,20 +99,20 @@ class Face:
     async def replace(self, request: Request) -> Response:
         """Replace a resource of the caller's tenant."""
         at = services(request)
-        given = await read_json(request, at.settings.max_body_bytes)
-        body = self.read(given)
+        body, warning = await read_json(request, at.settings.max_body_bytes, self.read_all)
         self._writable(request, await self._entry(request, at))
         filled = await self._filled(request, at, body)
 
         def change(before: Resource) -> dict[str, Any]:
             return {name: before.body[name] for name in _OWNED if name in before.body} | filled
 
-        return await self._change(request, at, change, self._warning(given))
+        return await self._change(request, at, change, warning)
 
     async def patch(self, request: Request) -> Response:
         """Change parts of a resource of the caller's tenant, by RFC 6902 operations or an RFC 7386 merge patch."""
         at = services(request)
-        operations = patching.read(await read_json(request, at.settings.max_body_bytes), self.rules)
+        limit = at.settings.max_body_bytes
+        operations = await read_json(request, limit, lambda posted: patching.read(posted, self.rules))
         self._writable(request, await self._entry(request, at))
 
         def change(before: Resource) -> dict[str, Any]:
@@ -132,14 +137,21 @@ class Face:
     async def clone(self, request: Request) -> Response:
         """Make a collection of one's own from another; members of the body replace those of the copy."""
         at = services(request)
+        author(request)
         source = await self._entry(request, at)
-        given = await read_json(request, at.settings.max_body_bytes, empty={})
         copied = {name: value for name, value in source.body.items() if name not in (_CURATED, *_OWNED)}
-        changes = {name: value for name, value in (given or {}).items() if value not in ("", None, [], {})}
-        body = self.read(copied | changes) if isinstance(given, dict) or given is None else self.read(given)
+
+        def over(given: Any) -> tuple[dict[str, Any], dict[str, str]]:
+            if not isinstance(given, dict | None):
+                return self.read_all(given)
+            return self.read_all(
+                copied | {n: value for n, value in (given or {}).items() if value not in ("", None, [], {})}
+            )
+
+        body, warning = await read_json(request, at.settings.max_body_bytes, over, empty={})
         self._require_code(request, source.body, body)
         filled = await self._filled(request, at, body)
-        return await self._store(request, at, {"derived_from": source.id, **filled})
+        return await self._store(request, at, {"derived_from": source.id, **filled}, warning)
 
     # What they share.
 
@@ -154,10 +166,6 @@ class Face:
     def _require_code(self, request: Request, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         known, code = code_of_resource(before), code_of_resource(after)
         require_code_permission(request, (field for field, value in code.items() if known.get(field) != value))
-
-    def _warning(self, given: Any) -> dict[str, str]:
-        shape, _ = KINDS[self.kind]
-        return warning_of(shape, given)
 
     async def _filled(self, request: Request, at: Services, body: dict[str, Any]) -> dict[str, Any]:
         return body if self.kind == "provider" else await at.offerings.enriched(body, caller(request).tenant)
@@ -183,7 +191,14 @@ class Face:
             self._require_code(request, before.body, after)
             return after
 
-        changed = await at.store.apply(ChangeResource(self.kind, resource_id, tenant, permitted, now()))
+        # What may take long is done before the transaction, which every other change waits for.
+        known = await at.store.lookup(ResourceById(self.kind, resource_id, tenant))
+        prepared = await asyncio.to_thread(permitted, known)
+
+        def unless_changed(before: Resource) -> dict[str, Any]:
+            return prepared if before.version == known.version else permitted(before)
+
+        changed = await at.store.apply(ChangeResource(self.kind, resource_id, tenant, unless_changed, now()))
         return await self._answer(request, at, of_resource(changed), headers=headers)
 
     async def _answer(
@@ -207,8 +222,8 @@ class _Filter:
         self._owner = scalar_match(owner) if owner else None
         self._lists = {name: list_match(value) for name in ("tags", *_LISTS) if (value := parameters.text(name))}
         self.sort_by = parameters.text("sort_by")
-        if self.sort_by and self.sort_by.removeprefix("-") not in _SORTS:
-            raise QueryValueNotAllowed(name="sort_by", values="|".join(_SORTS))
+        if self.sort_by and self.sort_by.removeprefix("-") not in SORTS:
+            raise QueryValueNotAllowed(name="sort_by", values="|".join(SORTS))
 
     def wants(self, entry: Entry) -> bool:
         """Say whether an entry is wanted."""

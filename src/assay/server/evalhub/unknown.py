@@ -12,11 +12,16 @@ _LONGEST = 80
 
 def warning_of(shape: Object, given: Any) -> dict[str, str]:
     """Return the header that names what was passed over in a body that `shape` has read; none where nothing was."""
-    names = list(unknown_members(shape, given))
-    if not names:
+    passed_over = list(unknown_members(shape, given))
+    if not passed_over:
         return {}
-    shown = [name[:_LONGEST].encode("ascii", "backslashreplace").decode() for name in names[:_MOST]]
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    shown = [_named(path, owner.nearest(name)) for path, name, owner in passed_over[:_MOST]]
+    more = f" and {len(passed_over) - _MOST} more" if len(passed_over) > _MOST else ""
     text = f"unknown members were ignored: {', '.join(shown)}{more}"
     quotable = "".join(character for character in text if character.isprintable() and character not in '"\\')
     return {"Warning": f'299 assay "{quotable}"'}
+
+
+def _named(path: str, meant: str) -> str:
+    shown = path[:_LONGEST].encode("ascii", "backslashreplace").decode()
+    return f"{shown} (did you mean {meant}?)" if meant else shown

@@ -1,0 +1,130 @@
+"""For every answer that the API's description names, a request that is answered so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from assay.server import examples
+from assay.server.routes import Route, Scope
+from tests.server.acting import KEY, Worker
+from tests.server.client import Api, job_body, unique
+from tests.server.described import existing
+
+ELSEWHERE = {408, 503}
+"""Statuses that need a slow client or a broken database: tests/evalhub/test_hostile.py, tests/system/test_bad_input.py."""
+
+
+@dataclass
+class Asked:
+    """A request: the parts of a case."""
+
+    path: dict[str, str] = field(default_factory=dict)
+    query: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+
+
+def request_for(route: Route, status: int, api: Api) -> Asked:
+    """Return a request to `route` that is answered with `status`."""
+    special = _SPECIAL.get((route.name, status))
+    asked = special(api) if special else _General(route, api).asked(status)
+    if route.scope is Scope.WORK and status != 401:
+        asked.headers |= {"Authorization": f"Bearer {KEY}"}
+    return asked
+
+
+@dataclass
+class _General:
+    """What is answered alike wherever it is asked."""
+
+    route: Route
+    api: Api
+
+    def asked(self, status: int) -> Asked:
+        asked = Asked(dict.fromkeys(_IDS, "nope") | {"benchmark_index": "0"}, body=self.route.example)
+        if status not in (401, 404):
+            asked.path |= existing(self.api)
+        if status == 400:
+            asked.headers["X-Tenant"] = "t" * 257
+        elif status == 403:
+            asked.headers["Origin"] = "http://elsewhere.example"
+        elif status == 413:
+            asked.body = b" " * ((10 << 20) + 1)
+        return asked
+
+
+_IDS = ("job_id", "benchmark_index", "provider_id", "collection_id", "worker", "run_id", "name")
+_EVENT = {"benchmark_status_event": {"provider_id": "manual", "id": "b0", "status": "running"}}
+
+
+def _pending(api: Api, **members: Any) -> Asked:
+    return Asked({"job_id": api.submit(), "benchmark_index": "0"}, **members)
+
+
+def _unchanged(api: Api) -> Asked:
+    asked = Asked(existing(api))
+    etag = api.get(f"/api/v1/evaluations/jobs/{asked.path['job_id']}").headers["etag"]
+    asked.headers["If-None-Match"] = etag
+    return asked
+
+
+def _repeated(api: Api) -> Asked:
+    key = unique("key")
+    assert api.post("/api/v1/evaluations/jobs", job_body(), idempotency_key=key).status == 202
+    return Asked(headers={"Idempotency-Key": key}, body=job_body(name="another"))
+
+
+def _with_artifact(api: Api) -> Asked:
+    held = Worker(api).take(api)
+    reference = held.put("a.txt", b"text").json
+    assert held.end("completed", artifacts=[reference]).status == 204
+    return Asked({"job_id": held.job_id, "benchmark_index": "0", "name": "a.txt"})
+
+
+def _of_worker(api: Api, incarnation: str = "", free: int = 0) -> Asked:
+    worker = Worker(api)
+    body = {"incarnation": incarnation or worker.incarnation, "free": free, "wait_s": 0, "holding": []}
+    return Asked({"worker": worker.name}, body=body)
+
+
+def _of_run(body: Any = None, **query: Any) -> Callable[[Api], Asked]:
+    def make(api: Api) -> Asked:
+        held = Worker(api).take(api)
+        of_body = {"fence": held.fence} | body if isinstance(body, dict) else body
+        asked_query = {"fence": held.fence} | query if isinstance(body, bytes) else {}
+        return Asked({"run_id": held.run_id, "name": "a.txt"}, asked_query, body=of_body)
+
+    return make
+
+
+def _lost(body: Any) -> Callable[[Api], Asked]:
+    query = {"fence": 1} if isinstance(body, bytes) else {}
+    return lambda api: Asked({"run_id": "nope", "name": "a.txt"}, dict(query), body=body)
+
+
+_SPECIAL: dict[tuple[str, int], Callable[[Api], Asked]] = {
+    ("getJob", 304): _unchanged,
+    ("submitJob", 202): lambda api: Asked(body=job_body()),
+    ("submitJob", 404): lambda api: Asked(body=job_body(provider="nobody")),
+    ("submitJob", 422): _repeated,
+    ("reportBenchmark", 204): lambda api: _pending(api, body=_EVENT),
+    ("reportBenchmark", 409): lambda api: Asked(existing(api), body=_EVENT),
+    ("deleteJob", 204): _pending,
+    ("cancelBenchmark", 204): _pending,
+    ("getArtifact", 200): _with_artifact,
+    ("leaseRuns", 200): _of_worker,
+    ("leaseRuns", 409): lambda api: _of_worker(api, "earlier", free=1),
+    ("heartbeat", 200): _of_worker,
+    ("heartbeat", 409): lambda api: _of_worker(api, "earlier"),
+    ("startRun", 204): _of_run({}),
+    ("startRun", 409): _lost(examples.START),
+    ("endRun", 204): _of_run({"outcome": "completed"}),
+    ("endRun", 409): _lost(examples.ENDING),
+    ("appendLog", 200): _of_run(b"1 line\n", offset=0),
+    ("appendLog", 409): _lost(b"1 line\n"),
+    ("appendLog", 413): _of_run(b"1" * ((10 << 20) + 1)),
+    ("putArtifact", 201): _of_run(b"text"),
+    ("putArtifact", 409): _lost(b"text"),
+}
