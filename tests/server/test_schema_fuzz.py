@@ -31,7 +31,7 @@ def test_an_answer_is_one_that_is_described(route: Route, mode: GenerationMode, 
 
 
 def test_walking_along_links_gives_described_answers(fuzzer: Fuzzer) -> None:
-    fuzzer.follow(examples=12, steps=10, seed_of_run=SEED)
+    fuzzer.follow(examples=6, steps=8, seed_of_run=SEED)
 
 
 def test_no_case_left_a_traceback(fuzzer: Fuzzer, served: Served) -> None:
