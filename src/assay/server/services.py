@@ -56,18 +56,32 @@ def services(request: Request) -> Services:
 
 def caller(request: Request) -> Caller:
     """Return who makes the request. Raises BadRequest for a name that is none."""
-    headers = request.headers
-    key = headers.get("authorization", "").removeprefix("Bearer ")
-    is_worker = bool(key) and hmac.compare_digest(key.encode(), services(request).worker_key.encode())
-    return Caller(bounded(request, "X-Tenant"), bounded(request, "X-User"), is_worker)
+    found: Caller | None = request.scope.get("assay.caller")
+    if found is None:
+        found = request.scope["assay.caller"] = _caller(request)
+    return found
+
+
+def _caller(request: Request) -> Caller:
+    named = {b"x-tenant": b"", b"x-user": b"", b"authorization": b""}
+    for name, value in request.scope["headers"]:
+        if name in named:
+            named[name] = named[name] or value
+    tenant, user, key = named.values()
+    is_worker = bool(key) and hmac.compare_digest(key.removeprefix(b"Bearer "), services(request).worker_key.encode())
+    return Caller(_name("X-Tenant", tenant), _name("X-User", user), is_worker)
 
 
 def bounded(request: Request, name: str) -> str:
     """Return a header that names something; empty if not given. Raises BadRequest for one that is no name."""
-    value = request.headers.get(name, "")
-    if len(value) > LONGEST_NAME or _CONTROL.search(value):
-        raise BadRequest(error=f"the header {name} must have at most {LONGEST_NAME} characters, none of control")
-    return value
+    return _name(name, request.headers.get(name, "").encode("latin-1"))
+
+
+def _name(header: str, value: bytes) -> str:
+    text = value.decode("latin-1")
+    if len(text) > LONGEST_NAME or _CONTROL.search(text):
+        raise BadRequest(error=f"the header {header} must have at most {LONGEST_NAME} characters, none of control")
+    return text
 
 
 def require_worker(request: Request) -> None:
