@@ -58,7 +58,7 @@ class Evalhub:
 
     @contextlib.contextmanager
     def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Start a command; it is killed at the end of the block if it is still at work."""
+        """Start a command; it is killed at the end of the block if it is still at work, or after a minute."""
         process = subprocess.Popen(
             [_BIN / "evalhub", *arguments],
             stdin=subprocess.DEVNULL,
@@ -68,9 +68,12 @@ class Evalhub:
             env=surroundings(self.home),
             cwd=self.home,
         )
+        limit = threading.Timer(60, process.kill)
+        limit.start()
         try:
             yield process
         finally:
+            limit.cancel()
             process.kill()
             process.communicate()
 
