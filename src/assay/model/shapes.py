@@ -240,17 +240,18 @@ class Member:
     def schema(self, *, written: bool = False) -> dict[str, Any]:
         """Return the JSON Schema of the member: of what is read, or of what is written."""
         out = self.shape.schema(written=written)
+        if self.required:
+            filled = out.get("type") == "string" and "enum" not in out and not written
+            return out | ({"minLength": 1} if filled else {})
+        # The empty text is as good as nothing, and so is null.
+        if "pattern" in out and (self.always or not written):
+            out["pattern"] = f"^$|{out['pattern']}"
         if written:
             return out
-        if self.required:
-            return out | ({"minLength": 1} if out.get("type") == "string" and "enum" not in out else {})
-        # Null is as good as nothing, and so is the empty text.
         if "oneOf" in out:
             return {"anyOf": [out, {"type": "null"}]}
         if "enum" in out:
             out["enum"] = [*out["enum"], "", None]
-        if "pattern" in out:
-            out["pattern"] = f"^$|{out['pattern']}"
         return out | {"type": [out["type"], "null"]}
 
 
