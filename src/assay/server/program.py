@@ -46,14 +46,14 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
     CatalogueInvalid, SettingInvalid before anything is started. End the process with `os._exit` afterwards (see
     `assay.listening`).
     """
-    log.info("settings: %s", differing(settings))
-    for note in settings.notes:
-        log.warning("%s", note)
     refuse_strangers(settings)
     sys.setswitchinterval(_TURN_S)
     watch = CatalogueWatch(settings.catalog)
     entries = watch.read()
     with bound(settings) as listeners, _data_folder(settings) as kept:
+        log.info("settings: %s", differing(settings))
+        for note in settings.notes:
+            log.warning("%s", note)
         asyncio.run(_serve(kept, entries, watch, listeners, worker))
 
 
