@@ -98,7 +98,7 @@ _BENCHMARK_TEST: Final = Object(
 )
 _CARD: Final = Object(
     (
-        Member("status", Object((Member("state", _TEXT, required=True), Member("message", _TEXT))), required=True),
+        Member("status", Object((Member("state", _TEXT, required=True), Member("message", _MESSAGE))), required=True),
         Member(
             "evaluation_card",
             Object(tuple(Member(name, _TEXT) for name in ("oci_digest", "oci_reference", "run_id"))),
