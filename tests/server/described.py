@@ -49,10 +49,13 @@ _SETTINGS: dict[str, Any] = {"deadline": None, "database": None, "suppress_healt
 @schemathesis.check
 def refuses_invalid_data(ctx: Any, response: Any, case: Any) -> bool | None:
     """Invalid data are refused. What is sent may be valid although the case was meant not to be: an empty value of a query
-    is as if it were not given, and what was made invalid may not be part of the body in the end."""
+    is as if it were not given, a body that is null as if it were empty, and what was made invalid may not be part of the
+    body in the end."""
     raw = case.operation.schema.raw_schema
     described = case.operation.definition.raw.get("requestBody")
-    if any(value == "" for _, value in parse_qsl(urlsplit(response.request.url).query, keep_blank_values=True)):
+    if case.body is None or any(
+        value == "" for _, value in parse_qsl(urlsplit(response.request.url).query, keep_blank_values=True)
+    ):
         return None
     if described and not case.query:
         (content,) = described["content"].values()
