@@ -112,6 +112,13 @@ class Deployment:
         found: dict[str, Any] = wait_until(look, timeout_s, f"the end of job {job_id}")
         return found
 
+    def at_work(self, job_id: str) -> bool:
+        """Return whether a job is not known to have ended."""
+        with contextlib.suppress(OSError):
+            status, answer = self.request("GET", f"/api/v1/evaluations/jobs/{job_id}")
+            return status != 200 or answer["status"]["state"] not in TERMINAL
+        return True
+
     def processes(self) -> dict[int, str]:
         """Return every process of the deployment but the server: pid to command line."""
         marked, data = f"@{self.data.resolve()}".encode(), str(self.data).encode()

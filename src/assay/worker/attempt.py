@@ -207,14 +207,13 @@ class Attempt:
             log.warning("the server does not answer; run %s goes on under its lease", self.lease.run_id)
 
     async def _upload(self, name: str, path: Path, media_type: str) -> ArtifactRef:
-        """Store an artifact; go on trying for as long as the lease can last: the result must not be lost with the server."""
-        loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + self._place.lease_s * 2, 0.1
+        """Store an artifact; go on trying until told to stop: the result must not be lost with the server."""
+        pause = 0.1
         while True:
             try:
                 return await self._place.api.put_artifact(self.lease.run_id, self.lease.fence, name, path, media_type)
             except ServerGone:
-                if self._stop.is_set() or loop.time() > deadline:
+                if self._stop.is_set():
                     raise
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
