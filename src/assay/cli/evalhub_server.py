@@ -7,7 +7,6 @@ is for; so as a sidecar this program only says that it is there.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from assay import listening
+from assay import eventloop, listening
 from assay.cli.exits import CommandError, run
 from assay.cli.programs import start_server
 from assay.model.errors import CannotListen
@@ -86,7 +85,7 @@ def _stand_in(file: Path) -> None:
 
     try:
         with listening.bind("127.0.0.1", port) as listener:
-            asyncio.run(listening.serve(_health, listener, nothing))
+            eventloop.run(listening.serve(_health, listener, nothing))
     except CannotListen as error:
         raise CommandError(error.message) from None
     os._exit(0)

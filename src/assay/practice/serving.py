@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
-from assay import listening
+from assay import eventloop, listening
 from assay.practice.app import create_app
 from assay.practice.options import Options
 
@@ -29,4 +28,4 @@ def serve(host: str, port: int, options: Options) -> None:
 
             await listening.serve(app, listener, stopping)
 
-        asyncio.run(run())
+        eventloop.run(run())

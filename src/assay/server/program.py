@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from assay import listening
+from assay import eventloop, listening
 from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
 from assay.config.masking import differing
@@ -29,6 +29,7 @@ from assay.server.doors import Listeners, bound, doors
 from assay.server.embedded import EmbeddedWorker
 from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
+from assay.server.pulse import Pulse
 from assay.server.services import Services
 from assay.store.base import Store
 from assay.store.sqlite import SqliteStore
@@ -54,7 +55,7 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
         log.info("settings: %s", differing(settings))
         for note in settings.notes:
             log.warning("%s", note)
-        asyncio.run(_serve(kept, entries, watch, listeners, worker))
+        eventloop.run(_serve(kept, entries, watch, listeners, worker))
 
 
 @contextlib.contextmanager
@@ -83,6 +84,7 @@ async def _serve(settings: Settings, entries: Catalogue, watch: CatalogueWatch, 
         logs=LogFiles(settings.data / "logs", settings.max_log_bytes),
         blobs=BlobStore(settings.data / "blobs"),
         metrics=Metrics(listeners.url),
+        pulse=Pulse(store),
         worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
     )
     store.changes.listen(at.metrics.transitions.told)

@@ -35,7 +35,7 @@ def escape(encoded: bytes) -> bytes:
     return encoded.replace(b"&", b"\\u0026").replace(b"<", b"\\u003c").replace(b">", b"\\u003e")
 
 
-def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> JsonResponse:
     """Return a JSON answer with a final newline."""
     return JsonResponse(dump(value) + b"\n", status, headers)
 

@@ -15,6 +15,7 @@ from assay.scheduler.offerings import Offerings
 from assay.server.documents import Documents
 from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
+from assay.server.pulse import Pulse
 from assay.store.base import Store
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -36,6 +37,7 @@ class Services:
     logs: LogFiles
     blobs: BlobStore
     metrics: Metrics
+    pulse: Pulse
     worker_key: str = field(repr=False)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay import __version__
+from assay import __version__, eventloop
 from assay.client.workers import Refused, ServerGone, WorkerApi
 from assay.engines.base import Executor, Site
 from assay.engines.registry import executors
@@ -64,7 +64,7 @@ def work(options: WorkerOptions) -> None:
     data folder cannot be written, or no Assay server answers at the address.
     """
     check_name(options.name)
-    asyncio.run(_Worker(options).run())
+    eventloop.run(_Worker(options).run())
 
 
 class _Worker:
