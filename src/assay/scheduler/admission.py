@@ -41,6 +41,8 @@ _CREDENTIAL = re.compile(
 )
 _CREDENTIAL_IN_URL = re.compile(r"(?i)^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@")
 _LONGEST_TAG = 5000
+_LARGE = 1 << 15
+"""Bytes of JSON that are searched in some ten milliseconds at most."""
 _PRE_RECORDED = "pre_recorded_data"
 
 
@@ -60,7 +62,7 @@ async def submit(
     (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing, MlflowFailed and
     others of the error tree.
     """
-    if body["model"].keys() & {"parameters"}:  # they may be long
+    if len(msgspec.json.encode(body["model"])) > _LARGE:
         await asyncio.to_thread(_no_credentials, "model", body["model"])
     else:
         _no_credentials("model", body["model"])

@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 _GROUP = 512
 """Most calls in one transaction: bounds how long the first of them waits."""
 
+_TURNS = 3
+"""Turns of the event loop before a group is taken: requests that have come already get as far as to be in it."""
+
 _SLICE = 0.002
 """Seconds after which the writer lets the event loop do something else."""
 
@@ -96,7 +99,10 @@ class Writer:
         while not self._closing or self._urgent or self._normal:
             await self._arrived.wait()
             self._arrived.clear()
-            while group := self._take():
+            while self._urgent or self._normal:
+                for _ in range(_TURNS):
+                    await asyncio.sleep(0)
+                group = self._take()
                 answers, news = await self._write(group)
                 self._deliver(group, answers, news)
 
