@@ -17,8 +17,9 @@ from assay.model.scores import Criteria
 from assay.model.states import Status
 from assay.store.base import Row, Statement, Steps, Store
 from assay.store.jobs import CancelJob, CancelRun, CreateJob, DeleteJob
-from assay.store.leases import LapseGraces, LapseLeases, RegisterWorker, RenewLeases, TakeRuns
+from assay.store.leases import LapseGraces, LapseLeases, RegisterWorker, RenewLeases
 from assay.store.queries import AttemptsOfRun, EventsOfJob, JobWithRuns
+from assay.store.queue import TakeRuns
 from assay.store.runs import EndRun, ReportRun, StartRun
 
 START = 1_790_000_000_000_000
@@ -123,7 +124,7 @@ class Life:
         await self.store.apply(RegisterWorker(registration, self.now))
 
     async def take(self, free: int = 1, name: str = "w", incarnation: str = "1") -> list[Lease]:
-        return await self.store.apply(TakeRuns(name, incarnation, free, self.now, LEASE))
+        return (await self.store.apply(TakeRuns(name, incarnation, free, self.now, LEASE))).leases
 
     async def beat(self, *holding: Holding, name: str = "w", incarnation: str = "1") -> list[str]:
         beat = Heartbeat(incarnation, list(holding))

@@ -19,8 +19,9 @@ from assay.model.results import Report
 from assay.model.states import HELD, TERMINAL_RUNS, Status, Verdict
 from assay.store.base import Operation
 from assay.store.jobs import CancelJob, CancelRun, CreateJob, DeleteJob
-from assay.store.leases import LINGER, LapseGraces, LapseLeases, RegisterWorker, RenewLeases, TakeRuns
+from assay.store.leases import LINGER, LapseGraces, LapseLeases, RegisterWorker, RenewLeases
 from assay.store.queries import AttemptsOfRun, JobWithRuns
+from assay.store.queue import TakeRuns
 from assay.store.rows import report_of
 from assay.store.runs import EndRun, ReportRun, StartRun
 
@@ -135,7 +136,8 @@ class LifeMachine(RuleBasedStateMachine):
             lambda: self.reference.take(name, incarnation, free, self.life.now),
         )
         if answers:
-            leases, wanted = answers
+            taken, wanted = answers
+            leases = taken.leases
             assert [(lease.run_id, lease.fence, lease.attempt) for lease in leases] == wanted
             self.leases += [(lease.run_id, lease.fence) for lease in leases]
 

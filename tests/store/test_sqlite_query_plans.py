@@ -56,7 +56,7 @@ def whole_reads(steps: list[str]) -> list[str]:
         index = re.search(r"USING (?:COVERING )?INDEX (\w+)", step)
         if index and index[1] in OPEN_RUNS:
             continue
-        if step.split()[1] in SMALL:
+        if step.split()[1] in SMALL or f"CO-ROUTINE {step.split()[1]}" in steps:
             continue
         found.append(step)
     return found

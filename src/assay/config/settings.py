@@ -74,6 +74,7 @@ SETTINGS = (
     Setting("max_page_items", "ASSAY_MAX_PAGE_ITEMS", "10000", read.limit, "most items on a page; -1: any number"),
     Setting("max_open_jobs", "ASSAY_MAX_OPEN_JOBS", "-1", read.limit, "open jobs of a tenant; -1: any number"),
     Setting("max_benchmarks", "ASSAY_MAX_BENCHMARKS", "-1", read.limit, "benchmarks of a job; -1: any number"),
+    Setting("quotas", "ASSAY_QUOTAS", "", read.optional_path, "file of quotas and weights (YAML); empty: none"),
     Setting("keep_folders_seconds", "ASSAY_KEEP_FOLDERS_SECONDS", "0", read.seconds, "how long a run's folder outlives it"),
     Setting("owner_policy", "ASSAY_OWNER_POLICY", "tenant", read.one_of("tenant", "owner_or_admin"), "who may make changes"),
     Setting("local_code", "ASSAY_LOCAL_CODE", "anyone", read.one_of("anyone", "admins"), "who may bring commands and tasks"),

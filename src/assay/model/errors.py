@@ -223,6 +223,12 @@ class CatalogueInvalid(AssayError):
     code, status = "catalogue_invalid", 400
 
 
+class QuotasInvalid(AssayError):
+    """The quotas in {path} are not valid: {problem}"""
+
+    code, status = "quotas_invalid", 400
+
+
 class CannotListen(AssayError):
     """{problem}"""
 

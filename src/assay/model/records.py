@@ -76,6 +76,10 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     context: Context
     digest: str
+    gpus: int = 0
+    """GPUs that it needs to itself."""
+    labels: dict[str, str] = {}
+    """Labels that its worker must have."""
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from assay.scheduler.catalogue import Catalogue
 from assay.scheduler.catalogue_watch import CatalogueWatch
 from assay.scheduler.offerings import Offerings
 from assay.scheduler.outbox import Outbox
+from assay.scheduler.quota_file import QuotaFile
 from assay.server.documents import Documents
 from assay.server.doors import Listeners, bound, doors
 from assay.server.embedded import EmbeddedWorker
@@ -51,11 +52,12 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
     sys.setswitchinterval(_TURN_S)
     watch = CatalogueWatch(settings.catalog)
     entries = watch.read()
+    quotas = QuotaFile(settings.quotas)
     with bound(settings) as listeners, _data_folder(settings) as kept:
         log.info("settings: %s", differing(settings))
         for note in settings.notes:
             log.warning("%s", note)
-        eventloop.run(_serve(kept, entries, watch, listeners, worker))
+        eventloop.run(_serve(kept, entries, watch, quotas, listeners, worker))
 
 
 @contextlib.contextmanager
@@ -72,7 +74,14 @@ def _data_folder(settings: Settings) -> Iterator[Settings]:
         yield settings.changed(data=Path(folder), secrets=settings.secrets_dir)
 
 
-async def _serve(settings: Settings, entries: Catalogue, watch: CatalogueWatch, listeners: Listeners, worker: bool) -> None:
+async def _serve(
+    settings: Settings,
+    entries: Catalogue,
+    watch: CatalogueWatch,
+    quotas: QuotaFile,
+    listeners: Listeners,
+    worker: bool,
+) -> None:
     prepare(settings)
     store = await open_store(settings)
     at = Services(
@@ -85,6 +94,7 @@ async def _serve(settings: Settings, entries: Catalogue, watch: CatalogueWatch, 
         blobs=BlobStore(settings.data / "blobs"),
         metrics=Metrics(listeners.url),
         pulse=Pulse(store),
+        quotas=quotas,
         worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
     )
     store.changes.listen(at.metrics.transitions.told)
@@ -92,6 +102,7 @@ async def _serve(settings: Settings, entries: Catalogue, watch: CatalogueWatch, 
         asyncio.create_task(recovery.watch(store, settings.lease_seconds)),
         asyncio.create_task(recovery.sweep(store, at.blobs)),
         asyncio.create_task(watch.follow(at.offerings)),
+        asyncio.create_task(quotas.follow()),
         asyncio.create_task(Outbox(store, settings).empty()),
     ]
     embedded = EmbeddedWorker(settings, listeners.worker_url, at.worker_key) if worker else None

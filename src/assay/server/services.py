@@ -12,6 +12,7 @@ from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
 from assay.model.errors import BadRequest, Unauthorised
 from assay.scheduler.offerings import Offerings
+from assay.scheduler.quota_file import QuotaFile
 from assay.server.documents import Documents
 from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
@@ -38,6 +39,7 @@ class Services:
     blobs: BlobStore
     metrics: Metrics
     pulse: Pulse
+    quotas: QuotaFile
     worker_key: str = field(repr=False)
 
 

@@ -46,6 +46,9 @@ class Signal(NamedTuple):
 QUEUE = "queue"
 """Topic: a run is ready to be leased."""
 
+SLOTS = "slots"
+"""Topic: a slot has become free, so that quotas may let more through."""
+
 
 def job_topic(job_id: str) -> str:
     """Return the topic on which changes of a job are announced."""

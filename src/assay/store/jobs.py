@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound, TooManyJobs
+from assay.model.fairness import lane_key
 from assay.model.identity import digest
 from assay.model.messages import CANCELLED
 from assay.model.plan import Plan
@@ -81,6 +82,11 @@ class CreateJob:
                 priority=job.priority,
                 max_attempts=job.max_attempts,
                 now=self.now,
+                tenant=job.tenant,
+                owner=job.owner,
+                gpus=new.gpus,
+                labels=encode(new.labels).decode() if new.labels else "",
+                lane=lane_key(job.tenant, job.owner, new.plan.provider_id, new.plan.engine, new.gpus, new.labels),
             )
             yield run("insert_plan", run_id=new.id, digest=new.digest, plan=encode(new.plan), context=encode(new.context))
         yield from life.record(job.id, "", self.now, "job.created", {"runs": len(job.runs)})

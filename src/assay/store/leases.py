@@ -1,4 +1,4 @@
-"""Operations of workers on leases: register, take runs, renew, and what happens when a lease or a worker is lost."""
+"""Operations of workers on leases: register, renew, and what happens when a lease or a worker is lost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from assay.model.errors import UnknownWorker
-from assay.model.plan import Context, Plan
-from assay.model.protocol import Heartbeat, Lease, Registration
+from assay.model.protocol import Heartbeat, Registration
 from assay.model.results import Message
 from assay.model.states import HELD, Verdict
 from assay.store import life
@@ -18,8 +17,6 @@ from assay.store.rows import encode, report_of, run_of
 LINGER = 60_000_000
 """Microseconds that an adapter may go on after it has reported its end: it may still have to save things."""
 
-_plan = msgspec.json.Decoder(Plan)
-_context = msgspec.json.Decoder(Context)
 _engines = msgspec.json.Decoder(dict[str, str])
 
 
@@ -65,44 +62,6 @@ def registered_engines(name: str, incarnation: str) -> Steps[list[str]]:
     if not rows or rows[0]["incarnation"] != incarnation:
         raise UnknownWorker(worker=name)
     return list(_engines.decode(rows[0]["engines"]))
-
-
-@dataclass(frozen=True)
-class TakeRuns:
-    """Lease up to `free` ready runs to a worker until `now + lease`; highest priority first, then oldest."""
-
-    worker: str
-    incarnation: str
-    free: int
-    now: int
-    lease: int
-
-    def steps(self) -> Steps[list[Lease]]:
-        engines = yield from registered_engines(self.worker, self.incarnation)
-        ready = yield run("ready_runs", now=self.now, free=self.free, engines=encode(engines).decode())
-        leases = []
-        for row in ready:
-            yield run("take_run", id=row["id"], fence=row["fence"], worker=self.worker, expires=self.now + self.lease)
-            number, fence = row["attempts"] + 1, row["fence"] + 1
-            yield run("insert_attempt", run_id=row["id"], number=number, fence=fence, worker=self.worker, now=self.now)
-            if number > 1:  # users see that it is tried again
-                yield run("touch_job", id=row["job_id"], now=self.now)
-                yield Signal(job_topic(row["job_id"]))
-            yield from life.record(
-                row["job_id"], row["id"], self.now, "run.leased", {"attempt": number, "worker": self.worker}
-            )
-            leases.append(
-                Lease(
-                    run_id=row["id"],
-                    job_id=row["job_id"],
-                    index=row["idx"],
-                    attempt=number,
-                    fence=fence,
-                    plan=_plan.decode(row["plan"]),
-                    context=_context.decode(row["context"]),
-                )
-            )
-        return leases
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from assay.model.states import (
     permitted,
     public_status,
 )
-from assay.store.base import QUEUE, Row, Signal, Steps, job_topic, run, worker_topic
+from assay.store.base import QUEUE, SLOTS, Row, Signal, Steps, job_topic, run, worker_topic
 from assay.store.changes import JobMoved, RunMoved
 from assay.store.exports import schedule
 from assay.store.rows import encode, report_of
@@ -102,6 +102,8 @@ def move(
         yield Signal(worker_topic(before.worker))
     if queued:
         yield Signal(QUEUE)
+    if before.worker is not None and not holds:
+        yield Signal(SLOTS)
 
 
 def revise(before: Run, report: Report, now: int, grace_until: int | None = None) -> Steps[None]:
@@ -195,9 +197,15 @@ def lose(before: Run, now: int, code: str, message: str, delay: int = 0) -> Step
         exit_code=None,
     )
     if before.state in TERMINAL_RUNS:
-        yield run("let_go", id=before.id, fence=before.fence)
+        yield from let_go(before)
     else:
         yield from requeue_or_give_up(before, now, code, message, delay)
+
+
+def let_go(before: Run) -> Steps[None]:
+    """Take the slot back of a run that has ended already."""
+    yield run("let_go", id=before.id, fence=before.fence)
+    yield Signal(SLOTS)
 
 
 def requeue_or_give_up(before: Run, now: int, code: str, message: str, delay: int = 0) -> Steps[None]:

@@ -22,7 +22,7 @@ from assay.model.states import (
     Verdict,
 )
 from assay.store import life
-from assay.store.base import Steps, run
+from assay.store.base import SLOTS, Signal, Steps, run
 from assay.store.rows import report_of, run_of
 
 _context = msgspec.json.Decoder(Context)
@@ -97,7 +97,7 @@ class EndRun:
         for artifact in ending.artifacts:
             yield run("put_artifact", run_id=one.id, **msgspec.structs.asdict(artifact))
         if one.state in TERMINAL_RUNS:
-            yield run("let_go", id=one.id, fence=one.fence)
+            yield from life.let_go(one)
         elif ending.outcome == "completed":
             yield from self._completed(one)
         elif ending.outcome == "exited":
@@ -154,6 +154,7 @@ class EndRun:
     def _exited(self, one: Run) -> Steps[None]:
         """Free the slot, and leave the run running until its grace is over or somebody reports."""
         yield run("begin_grace", id=one.id, fence=one.fence, until=self.now + self.grace, status=Status.RUNNING)
+        yield Signal(SLOTS)
         yield from life.record(one.job_id, one.id, self.now, "run.exited", {"exit_code": self.ending.exit_code})
         yield from life.recount(one.job_id, [(one, Status.RUNNING, None)], self.now)
 

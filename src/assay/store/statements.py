@@ -16,6 +16,9 @@ from assay.store.rows import RUN_COLUMNS
 _RUN: Final = ", ".join(f"r.{column}" for column in RUN_COLUMNS)
 _HEADER = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
+QUEUE_LOCK: Final = 0x61737361_79717565
+"""PostgreSQL's advisory lock of whoever hands out slots by shares and quotas."""
+
 DIALECTS: Final[dict[str, dict[str, str]]] = {
     # SQLite has one writer, so its rows need no locks.
     "sqlite": {
@@ -23,15 +26,18 @@ DIALECTS: Final[dict[str, dict[str, str]]] = {
         "{for_update_of_run}": "",
         "{skip_locked}": "",
         "{event}": "VALUES (:job_id, :run_id, :at, :type, :data)",
+        "{lock_queue}": "SELECT 1",
     },
     # Several servers may look for work at once: a run that one of them has in its hands is passed over. Keys never change,
     # so the locks let pass who only refers to a row. An event takes its number under the lock of its job: whoever reads
-    # on from an event that was seen misses none that is committed later.
+    # on from an event that was seen misses none that is committed later. Who sums what is held before he takes more does
+    # so alone.
     "postgres": {
         "{for_update}": "FOR NO KEY UPDATE",
         "{for_update_of_run}": "FOR NO KEY UPDATE OF r",
         "{skip_locked}": "SKIP LOCKED",
         "{event}": "SELECT id, :run_id, :at, :type, :data FROM jobs WHERE id = :job_id FOR NO KEY UPDATE",
+        "{lock_queue}": f"SELECT pg_advisory_xact_lock({QUEUE_LOCK})",
     },
 }
 

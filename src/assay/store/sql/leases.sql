@@ -32,16 +32,6 @@ WHERE r.grace_until <= :now ORDER BY r.grace_until LIMIT 500 {for_update_of_run}
 SELECT (SELECT min(lease_expires_at) FROM runs WHERE lease_expires_at IS NOT NULL) AS lease,
        (SELECT min(grace_until) FROM runs WHERE grace_until IS NOT NULL) AS grace
 
--- name: ready_runs
-SELECT r.id, r.job_id, r.idx, r.attempts, r.fence, r.status, r.report, p.plan, p.context
-FROM runs r JOIN plans p ON p.run_id = r.id
-WHERE r.state = 'queued' AND r.available_at <= :now
-  AND r.engine IN (SELECT value FROM json_each(:engines))
-ORDER BY r.priority DESC, r.id LIMIT :free {for_update_of_run} {skip_locked}
-
--- name: next_ready
-SELECT min(available_at) AS at FROM runs WHERE state = 'queued' AND engine IN (SELECT value FROM json_each(:engines))
-
 -- name: take_run
 UPDATE runs SET state = 'leased', fence = fence + 1, attempts = attempts + 1, worker = :worker,
   lease_expires_at = :expires

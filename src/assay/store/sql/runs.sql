@@ -1,6 +1,8 @@
 -- name: insert_run
-INSERT INTO runs (id, job_id, idx, provider_id, benchmark_id, engine, state, status, priority, queued_at, available_at, max_attempts)
-VALUES (:id, :job_id, :idx, :provider_id, :benchmark_id, :engine, 'queued', 'pending', :priority, :now, :now, :max_attempts)
+INSERT INTO runs (id, job_id, idx, provider_id, benchmark_id, engine, state, status, priority, queued_at, available_at, max_attempts,
+  tenant, owner, gpus, labels, lane)
+VALUES (:id, :job_id, :idx, :provider_id, :benchmark_id, :engine, 'queued', 'pending', :priority, :now, :now, :max_attempts,
+  :tenant, :owner, :gpus, :labels, :lane)
 
 -- name: insert_plan
 INSERT INTO plans (run_id, digest, plan, context) VALUES (:run_id, :digest, :plan, :context)

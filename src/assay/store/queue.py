@@ -1,0 +1,132 @@
+"""The queue: which run a worker is given next, and what waits.
+
+Queued runs stand in *lanes*: runs of one lane are alike to the scheduler, so that only the first of each is looked at,
+however many there are. Who is next is decided by `model.fairness`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from assay.model.fairness import Held, Lane, Shares
+from assay.model.plan import Context, Plan
+from assay.model.protocol import Lease
+from assay.model.quotas import Quotas
+from assay.store import life
+from assay.store.base import Row, Signal, Steps, job_topic, run
+from assay.store.leases import registered_engines
+from assay.store.rows import encode
+
+_plan = msgspec.json.Decoder(Plan)
+_context = msgspec.json.Decoder(Context)
+_labels = msgspec.json.Decoder(dict[str, str])
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a worker is given. `held_back`: there is more for it, but quotas stand against that for now."""
+
+    leases: list[Lease]
+    held_back: bool
+
+
+@dataclass(frozen=True)
+class TakeRuns:
+    """Lease up to `free` ready runs to a worker until `now + lease` (microseconds), by fair share and within the quotas.
+
+    `free_gpus` and `labels` are the worker's: it gets no run that asks for more. Raises UnknownWorker.
+    """
+
+    worker: str
+    incarnation: str
+    free: int
+    now: int
+    lease: int
+    quotas: Quotas = field(default_factory=Quotas)
+    free_gpus: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def steps(self) -> Steps[Taken]:
+        engines = yield from registered_engines(self.worker, self.incarnation)
+        lanes = [lane for lane in (yield from queued_lanes()) if lane.engine in engines and self._has(lane, self.free_gpus)]
+        if not lanes:
+            return Taken([], False)
+        if len(lanes) > 1 or self.quotas != _NONE:
+            yield run("lock_queue")
+        shares = yield from shares_of(lanes, self.quotas)
+        waiting: dict[str, deque[Row]] = {}
+        leases: list[Lease] = []
+        free_gpus, lane = self.free_gpus, shares.next(lanes)
+        while lane is not None and len(leases) < self.free:
+            line = waiting.get(lane.key)
+            if line is None:
+                limit = self.free - len(leases)
+                rows = yield run("ready_in_lane", lane=lane.key, now=self.now, limit=limit)
+                line = waiting[lane.key] = deque(rows)
+            lanes.remove(lane)
+            if line and line[0]["id"] != lane.run_id:  # what stood first in the lane may not be leased yet
+                lanes.append(_led_by(lane, line[0]))
+            elif line:
+                leases.append((yield from self._take(line.popleft())))
+                shares.take(lane)
+                free_gpus -= lane.gpus
+                if line:
+                    lanes.append(_led_by(lane, line[0]))
+            lanes = [one for one in lanes if self._has(one, free_gpus)] if lane.gpus else lanes
+            lane = shares.next(lanes)
+        if len(shares.tenants) > 1:
+            for tenant in sorted(shares.moved):
+                yield run("put_share", tenant=tenant, passed=shares.pass_of(tenant))
+        return Taken(leases, bool(lanes) and lane is None)
+
+    def _has(self, lane: Lane, free_gpus: int) -> bool:
+        """Say whether the worker has what the runs of a lane ask for."""
+        if lane.gpus > free_gpus:
+            return False
+        return not lane.labels or _labels.decode(lane.labels).items() <= self.labels.items()
+
+    def _take(self, row: Row) -> Steps[Lease]:
+        number, fence = row["attempts"] + 1, row["fence"] + 1
+        yield run("take_run", id=row["id"], fence=row["fence"], worker=self.worker, expires=self.now + self.lease)
+        yield run("insert_attempt", run_id=row["id"], number=number, fence=fence, worker=self.worker, now=self.now)
+        if number > 1:  # users see that it is tried again
+            yield run("touch_job", id=row["job_id"], now=self.now)
+            yield Signal(job_topic(row["job_id"]))
+        yield from life.record(row["job_id"], row["id"], self.now, "run.leased", {"attempt": number, "worker": self.worker})
+        return Lease(
+            run_id=row["id"],
+            job_id=row["job_id"],
+            index=row["idx"],
+            attempt=number,
+            fence=fence,
+            plan=_plan.decode(row["plan"]),
+            context=_context.decode(row["context"]),
+        )
+
+
+def _led_by(lane: Lane, row: Row) -> Lane:
+    return lane._replace(priority=row["priority"], run_id=row["id"])
+
+
+def queued_lanes() -> Steps[list[Lane]]:
+    """Return every lane in which a run is queued."""
+    return [Lane(*row) for row in (yield run("lanes"))]
+
+
+def shares_of(lanes: list[Lane], quotas: Quotas) -> Steps[Shares]:
+    """Return who holds what, and how far each tenant is that has a lane. One tenant without quotas needs no look."""
+    tenants = {lane.tenant for lane in lanes}
+    if len(tenants) < 2 and quotas == _NONE:
+        return Shares(quotas, (), dict.fromkeys(tenants, 0.0))
+    held = [Held(*row) for row in (yield run("held"))]
+    passes = dict.fromkeys(tenants, 0.0)
+    for row in (yield run("shares", tenants=encode(sorted(tenants)).decode())):
+        passes[row["tenant"]] = row["pass"]
+    return Shares(quotas, held, passes)
+
+
+_NONE = Quotas()

@@ -1,0 +1,34 @@
+-- Each lane's first run: one step of the recursion finds the next lane by the index.
+-- name: lanes
+WITH RECURSIVE first (id) AS (
+  SELECT (SELECT id FROM runs INDEXED BY runs_queue WHERE state = 'queued' ORDER BY lane, priority DESC, id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT n.id FROM runs n INDEXED BY runs_queue WHERE n.state = 'queued' AND n.lane > r.lane
+          ORDER BY n.lane, n.priority DESC, n.id LIMIT 1)
+  FROM first JOIN runs r ON r.id = first.id
+)
+SELECT r.lane, r.tenant, r.owner, r.provider_id, r.engine, r.gpus, r.labels, r.priority, r.id
+FROM first CROSS JOIN runs r ON r.id = first.id
+
+-- name: ready_in_lane
+SELECT r.id, r.job_id, r.idx, r.attempts, r.fence, r.priority, p.plan, p.context
+FROM runs r INDEXED BY runs_queue JOIN plans p ON p.run_id = r.id
+WHERE r.state = 'queued' AND r.lane = :lane AND r.available_at <= :now
+ORDER BY r.priority DESC, r.id LIMIT :limit {for_update_of_run} {skip_locked}
+
+-- name: next_ready
+SELECT min((SELECT min(r.available_at) FROM runs r WHERE r.state = 'queued' AND r.engine = value)) AS at
+FROM json_each(:engines)
+
+-- name: held
+SELECT tenant, owner, provider_id, count(*), coalesce(sum(gpus), 0) FROM runs WHERE worker IS NOT NULL
+GROUP BY tenant, owner, provider_id
+
+-- name: shares
+SELECT tenant, pass FROM shares WHERE tenant IN (SELECT value FROM json_each(:tenants)) ORDER BY tenant
+
+-- name: put_share
+INSERT INTO shares (tenant, pass) VALUES (:tenant, :passed) ON CONFLICT (tenant) DO UPDATE SET pass = excluded.pass
+
+-- name: lock_queue
+{lock_queue}

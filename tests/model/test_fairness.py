@@ -1,0 +1,143 @@
+"""Shares: who is given the next slot."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assay.model.fairness import Held, Lane, Shares, lane_key
+from assay.model.quotas import Quota, Quotas, TenantQuota
+
+
+def lane(tenant: str, run_id: str = "1", *, owner: str = "", provider: str = "p", gpus: int = 0, priority: int = 0) -> Lane:
+    key = lane_key(tenant, owner, provider, "adapter", gpus, {})
+    return Lane(key, tenant, owner, provider, "adapter", gpus, "", priority, run_id)
+
+
+def rounds(lanes: list[Lane], slots: int, quotas: Quotas | None = None) -> Counter[str]:
+    """Give single slots, each given back before the next, and count who got them."""
+    shares = Shares(quotas or Quotas(), (), {one.tenant: 0.0 for one in lanes})
+    got: Counter[str] = Counter()
+    for _ in range(slots):
+        chosen = shares.next(lanes)
+        assert chosen is not None
+        shares.take(chosen)
+        shares.give_back(chosen)
+        got[chosen.tenant] += 1
+    return got
+
+
+def test_whoever_holds_least_is_next() -> None:
+    shares = Shares(Quotas(), [Held("a", "", "p", 3, 0)], {"a": 0.0, "b": 9.0})
+    assert shares.next([lane("a", "0"), lane("b", "1")]) == lane("b", "1")
+
+
+def test_a_single_slot_goes_round() -> None:
+    assert rounds([lane("a"), lane("b"), lane("c")], 9) == {"a": 3, "b": 3, "c": 3}
+
+
+def test_a_single_slot_goes_round_by_weight() -> None:
+    quotas = Quotas(tenants={"a": TenantQuota(weight=3), "b": TenantQuota(weight=0.5)})
+    assert rounds([lane("a"), lane("b"), lane("c")], 45, quotas) == {"a": 30, "b": 5, "c": 10}
+
+
+def test_many_slots_are_held_by_weight() -> None:
+    quotas = Quotas(tenants={"a": TenantQuota(weight=3), "*": TenantQuota(weight=1)})
+    lanes = [lane("a"), lane("b"), lane("c")]
+    shares = Shares(quotas, (), {"a": 0.0, "b": 0.0, "c": 0.0})
+    held: Counter[str] = Counter()
+    for _ in range(50):
+        chosen = shares.next(lanes)
+        assert chosen is not None
+        shares.take(chosen)
+        held[chosen.tenant] += 1
+    assert held == {"a": 30, "b": 10, "c": 10}
+
+
+def test_a_tenant_that_was_away_is_owed_one_turn() -> None:
+    shares = Shares(Quotas(), (), {"a": 1000.0, "b": 3.0})
+    got = []
+    for _ in range(4):
+        chosen = shares.next([lane("a"), lane("b")])
+        assert chosen is not None
+        shares.take(chosen)
+        shares.give_back(chosen)
+        got.append(chosen.tenant)
+    assert got in (["b", "a", "b", "a"], ["b", "b", "a", "b"])
+
+
+def test_within_a_tenant_priority_counts_before_age() -> None:
+    shares = Shares(Quotas(), (), {"a": 0.0})
+    lanes = [lane("a", "1", owner="x"), lane("a", "2", owner="y", priority=5), lane("a", "0", owner="z")]
+    assert shares.next(lanes) == lanes[1]
+    assert shares.next([lanes[0], lanes[2]]) == lanes[2]
+
+
+@pytest.mark.parametrize(
+    ("quotas", "limit"),
+    [
+        (Quotas(total=Quota(runs=2)), "total.runs"),
+        (Quotas(total=Quota(gpus=3)), "total.gpus"),
+        (Quotas(tenants={"a": TenantQuota(runs=2)}), "tenants.a.runs"),
+        (Quotas(tenants={"*": TenantQuota(gpus=3)}), "tenants.a.gpus"),
+        (Quotas(users={"u": Quota(runs=1)}), "users.u.runs"),
+        (Quotas(providers={"p": Quota(runs=2)}), "providers.p.runs"),
+        (Quotas(tenants={"*": TenantQuota(runs=0), "a": TenantQuota()}), ""),
+        (Quotas(users={"other": Quota(runs=0)}, providers={"q": Quota(runs=0)}), ""),
+    ],
+)
+def test_a_quota_holds_back_and_is_named(quotas: Quotas, limit: str) -> None:
+    held = [Held("a", "u", "p", 1, 2), Held("b", "u", "p", 1, 0)] if limit == "total.runs" else [Held("a", "u", "p", 2, 2)]
+    wanted = lane("a", owner="u", gpus=2)
+    shares = Shares(quotas, held, {"a": 0.0})
+    assert shares.limit(wanted) == limit
+    assert (shares.next([wanted]) is None) is bool(limit)
+
+
+def test_the_gpus_of_a_quota_do_not_hold_back_who_needs_none() -> None:
+    shares = Shares(Quotas(total=Quota(gpus=0)), (), {"a": 0.0})
+    assert shares.limit(lane("a", gpus=0)) == ""
+    assert shares.limit(lane("a", gpus=1)) == "total.gpus"
+
+
+TENANTS = st.sampled_from(["a", "b", "c", "d"])
+
+
+@given(
+    weights=st.dictionaries(TENANTS, st.sampled_from([0.5, 1.0, 2.0, 4.0])),
+    backlog=st.sets(TENANTS, min_size=1),
+    slots=st.integers(1, 6),
+    steps=st.lists(st.integers(0, 5), max_size=60),
+)
+def test_whoever_has_nothing_gets_the_next_slot_but_for_others_who_have_nothing(
+    weights: dict[str, float], backlog: set[str], slots: int, steps: list[int]
+) -> None:
+    quotas = Quotas(tenants={name: TenantQuota(weight=weight) for name, weight in weights.items()})
+    lanes = [lane(name) for name in sorted(backlog)]
+    shares = Shares(quotas, (), dict.fromkeys(backlog, 0.0))
+    holding: list[Lane] = []
+    for step in steps:
+        while len(holding) < slots:
+            chosen = shares.next(lanes)
+            assert chosen is not None
+            idle = {one.tenant for one in lanes} - {one.tenant for one in holding}
+            assert chosen.tenant in idle or not idle
+            shares.take(chosen)
+            holding.append(chosen)
+        shares.give_back(holding.pop(step % len(holding)))
+
+
+def test_lanes_differ_in_whatever_the_scheduler_looks_at() -> None:
+    keys = {
+        lane_key("a", "", "p", "e", 0, {}),
+        lane_key("", "a", "p", "e", 0, {}),
+        lane_key("a", "", "q", "e", 0, {}),
+        lane_key("a", "", "p", "f", 0, {}),
+        lane_key("a", "", "p", "e", 1, {}),
+        lane_key("a", "", "p", "e", 0, {"disk": "fast"}),
+    }
+    assert len(keys) == 6
+    assert lane_key("a", "", "p", "e", 0, {"x": "1", "y": "2"}) == lane_key("a", "", "p", "e", 0, {"y": "2", "x": "1"})
