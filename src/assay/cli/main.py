@@ -15,6 +15,7 @@ COMMANDS = {
     "demo": Entry("assay.cli.demo:demo", "See a real evaluation from end to end, on this machine, offline."),
     "eval": Entry("assay.cli.evaluate:evaluate", "Submit an evaluation, watch it, and say whether it passed."),
     "jobs": Entry("assay.cli.jobs:jobs", "List, show, cancel and delete jobs; read their logs."),
+    "queue": Entry("assay.cli.queue:queue", "Show what waits, for what, and when it should start."),
     "providers": Entry("assay.cli.providers:providers", "Show what can be evaluated: providers and benchmarks."),
     "serve": Entry("assay.cli.serve:serve", "Start the server, with a worker beside it."),
     "worker": Entry("assay.cli.worker:worker", "Start a worker for a server, on this or another machine."),

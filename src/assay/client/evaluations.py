@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from assay.client.errors import ServerError
 from assay.client.http import Http
@@ -52,6 +52,11 @@ class Evaluations:
         """Return a job with the version that it is in."""
         answer = self.http.request("GET", _job(job_id))
         return Seen(_object(answer.json()), answer.headers.get("etag", ""))
+
+    def queue(self, limit: int = 50, job_id: str | None = None) -> Document:
+        """Return what waits, in the order in which it will start; of one job only, if named."""
+        query: dict[str, Any] = {"limit": limit} | ({"job_id": job_id} if job_id else {})
+        return _object(self.http.request("GET", f"/api/v1/queue?{urlencode(query)}").json())
 
     def wait_for_change(self, job_id: str, etag: str, wait_s: float = 10.0) -> Seen | None:
         """Return the job as soon as it differs from the version `etag`, or None after `wait_s` seconds

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from assay.model import offering, submission
+from assay.model.forecast import WAITS_FOR
 from assay.model.results import ORIGINS
 from assay.model.shapes import Failure, Flag, Free, Integer, ListOf, Member, Number, Object, Shape, Text
 from assay.model.states import JobState, Status
@@ -274,6 +275,50 @@ HEALTH: Final = Named(
         )
     ),
 )
+QUEUE: Final = Named(
+    "Queue",
+    Object(
+        (
+            Member(
+                "items",
+                ListOf(
+                    Object(
+                        (
+                            Member("position", _COUNT),
+                            Member("job_id", _TEXT, required=True),
+                            Member("benchmark_index", _COUNT, required=True),
+                            Member("provider_id", _TEXT, required=True),
+                            Member("benchmark_id", _TEXT, required=True),
+                            Member("owner", _TEXT, required=True),
+                            Member("priority", Integer(), required=True),
+                            Member("attempt", _COUNT, required=True),
+                            Member("queued_at", _TIME, required=True),
+                            Member(
+                                "waits_for",
+                                Object(
+                                    (
+                                        Member("reason", Text(one_of=WAITS_FOR), required=True),
+                                        Member("message", _TEXT, required=True),
+                                    )
+                                ),
+                                required=True,
+                            ),
+                            Member("expected_start_at", _TIME),
+                        )
+                    )
+                ),
+                required=True,
+            ),
+            Member("total_count", _COUNT, required=True),
+            Member("queued", _COUNT, required=True),
+            Member(
+                "slots",
+                Object(tuple(Member(name, _COUNT, required=True) for name in ("total", "used", "workers"))),
+                required=True,
+            ),
+        )
+    ),
+)
 LOG_SIZE: Final = Named("LogSize", Object((Member("size", _COUNT, required=True),)))
 ERROR: Final = Named(
     "Error",
@@ -281,6 +326,6 @@ ERROR: Final = Named(
 )
 DOCUMENTS: Final = (
     JOB, JOB_SUMMARY, JOBS, PROVIDER, PROVIDERS, COLLECTION, COLLECTIONS, BENCHMARK, BENCHMARKS, HISTORY, ARTIFACTS, HEALTH,
-    LOG_SIZE, ERROR,
+    QUEUE, LOG_SIZE, ERROR,
 )  # fmt: skip
 """All of them."""

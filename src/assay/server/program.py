@@ -22,6 +22,7 @@ from assay.model.errors import ExtraMissing, SettingInvalid, StoreUnusable
 from assay.scheduler import recovery
 from assay.scheduler.catalogue import Catalogue
 from assay.scheduler.catalogue_watch import CatalogueWatch
+from assay.scheduler.durations import Durations
 from assay.scheduler.offerings import Offerings
 from assay.scheduler.outbox import Outbox
 from assay.scheduler.quota_file import QuotaFile
@@ -95,9 +96,11 @@ async def _serve(
         metrics=Metrics(listeners.url),
         pulse=Pulse(store),
         quotas=quotas,
+        durations=Durations(),
         worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
     )
     store.changes.listen(at.metrics.transitions.told)
+    store.changes.listen(at.durations.told)
     tasks = [
         asyncio.create_task(recovery.watch(store, settings.lease_seconds)),
         asyncio.create_task(recovery.sweep(store, at.blobs)),

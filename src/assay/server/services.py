@@ -11,6 +11,7 @@ from starlette.requests import Request
 from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
 from assay.model.errors import BadRequest, Unauthorised
+from assay.scheduler.durations import Durations
 from assay.scheduler.offerings import Offerings
 from assay.scheduler.quota_file import QuotaFile
 from assay.server.documents import Documents
@@ -40,6 +41,7 @@ class Services:
     metrics: Metrics
     pulse: Pulse
     quotas: QuotaFile
+    durations: Durations
     worker_key: str = field(repr=False)
 
 

@@ -40,7 +40,7 @@ from assay.model.errors import (
     ValidationFailed,
 )
 from assay.scheduler.reruns import RERUN
-from assay.server import answers, docs, examples, health
+from assay.server import answers, docs, examples, health, queue
 from assay.server.evalhub import artifacts, benchmarks, events, exports, history, jobs, logs
 from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, SORTS, Face
 from assay.server.routes import Header, Query, Route, Scope, Table
@@ -263,6 +263,11 @@ ROUTES = (
     ),
     *_resource_routes(PROVIDERS, _PROVIDERS),
     *_resource_routes(COLLECTIONS, _COLLECTIONS),
+    Route("getQueue", "GET", "/api/v1/queue", queue.page,
+          "Read what waits in the queue, in the order in which it will start: its place, what it waits for, until when.",
+          tag="queue", query=(Query("limit", "integer", "at most 1000", least=1),
+                              Query("offset", "integer", "runs to pass over"), Query("job_id", "string", "only this job's")),
+          answers={200: answers.QUEUE}, errors=(BadQueryValue, UnknownQuery)),
     Route("health", "GET", "/api/v1/health", health.health, "Say whether the server works.",
           scope=Scope.OPEN, tag="service", answers={200: answers.HEALTH, 503: answers.HEALTH}),
     Route("metrics", "GET", "/metrics", health.metrics, "Scrape metrics, in Prometheus' text format.",

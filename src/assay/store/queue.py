@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
 from assay.model.fairness import Held, Lane, Shares
+from assay.model.forecast import Waiting
 from assay.model.plan import Context, Plan
 from assay.model.protocol import Lease
 from assay.model.quotas import Quotas
@@ -84,10 +86,7 @@ class TakeRuns:
         return Taken(leases, bool(lanes) and lane is None)
 
     def _has(self, lane: Lane, free_gpus: int) -> bool:
-        """Say whether the worker has what the runs of a lane ask for."""
-        if lane.gpus > free_gpus:
-            return False
-        return not lane.labels or _labels.decode(lane.labels).items() <= self.labels.items()
+        return has(lane, free_gpus, self.labels)
 
     def _take(self, row: Row) -> Steps[Lease]:
         number, fence = row["attempts"] + 1, row["fence"] + 1
@@ -110,6 +109,50 @@ class TakeRuns:
 
 def _led_by(lane: Lane, row: Row) -> Lane:
     return lane._replace(priority=row["priority"], run_id=row["id"])
+
+
+def has(lane: Lane, gpus: int, labels: Mapping[str, str]) -> bool:
+    """Say whether a worker with `gpus` and `labels` has what the runs of a lane ask for."""
+    return lane.gpus <= gpus and (not lane.labels or _labels.decode(lane.labels).items() <= labels.items())
+
+
+class Line(NamedTuple):
+    """A lane, the first runs in it, and how many there are."""
+
+    lane: Lane
+    waiting: list[Waiting]
+    length: int
+
+
+class Running(NamedTuple):
+    """A run that holds a slot, `since` microseconds since 1970."""
+
+    lane: Lane
+    benchmark_id: str
+    since: int
+
+
+@dataclass(frozen=True)
+class WholeQueue:
+    """Every lane with its first `most` runs, what holds a slot, and how far each tenant is."""
+
+    most: int
+
+    def steps(self) -> Steps[tuple[list[Line], list[Running], dict[str, float]]]:
+        lines = []
+        for lane in (yield from queued_lanes()):
+            rows = yield run("waiting_in_lane", lane=lane.key, limit=self.most)
+            (count,) = yield run("count_in_lane", lane=lane.key)
+            lines.append(Line(lane, [Waiting(*row) for row in rows], count["n"]))
+        running = [
+            Running(Lane("", row["tenant"], row["owner"], row["provider_id"], row["engine"], row["gpus"], "", 0, ""),
+                    row["benchmark_id"], row["since"])
+            for row in (yield run("held_runs"))
+        ]  # fmt: skip
+        passes = dict.fromkeys((line.lane.tenant for line in lines), 0.0)
+        for row in (yield run("shares", tenants=encode(sorted(passes)).decode())):
+            passes[row["tenant"]] = row["pass"]
+        return lines, running, passes
 
 
 def queued_lanes() -> Steps[list[Lane]]:

@@ -32,3 +32,14 @@ INSERT INTO shares (tenant, pass) VALUES (:tenant, :passed) ON CONFLICT (tenant)
 
 -- name: lock_queue
 {lock_queue}
+
+-- name: waiting_in_lane
+SELECT id, job_id, idx, benchmark_id, attempts + 1, priority, queued_at, available_at FROM runs INDEXED BY runs_queue
+WHERE state = 'queued' AND lane = :lane ORDER BY priority DESC, id LIMIT :limit
+
+-- name: count_in_lane
+SELECT count(*) AS n FROM runs INDEXED BY runs_queue WHERE state = 'queued' AND lane = :lane
+
+-- name: held_runs
+SELECT r.tenant, r.owner, r.provider_id, r.benchmark_id, r.engine, r.gpus, coalesce(a.started_at, a.leased_at) AS since
+FROM runs r JOIN attempts a ON a.run_id = r.id AND a.number = r.attempts WHERE r.worker IS NOT NULL
