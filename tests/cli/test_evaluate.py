@@ -205,7 +205,14 @@ def test_a_job_may_be_followed_later(cli: Cli, server: FakeServer) -> None:
 def test_ctrl_c_leaves_the_job_running(server: FakeServer) -> None:
     command = [sys.executable, "-m", "assay", "eval", "practice/arithmetic", *MODEL]
     environment = {**os.environ, "ASSAY_SERVER": server.url}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
+    ) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "submitted job-1\n"
         assert process.stderr.readline() == "practice/arithmetic: pending\n"
