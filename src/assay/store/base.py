@@ -35,6 +35,8 @@ class Statement(NamedTuple):
     name: str
     parameters: Mapping[str, Any]
     sql: str = ""
+    many: Sequence[Mapping[str, Any]] | None = None
+    """Parameters of each of several executions, which give no rows; instead of `parameters`."""
 
 
 class Signal(NamedTuple):
@@ -80,6 +82,11 @@ class TooManyStatements(Exception):
 def run(name: str, /, **parameters: Any) -> Statement:
     """Return the named statement with its parameters."""
     return Statement(name, parameters)
+
+
+def run_many(name: str, rows: Sequence[Mapping[str, Any]]) -> Statement:
+    """Return the named statement, to be executed once with each of `rows`."""
+    return Statement(name, {}, "", rows)
 
 
 class Connections(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -11,10 +12,10 @@ from assay.model.fairness import lane_key
 from assay.model.identity import digest
 from assay.model.messages import CANCELLED
 from assay.model.plan import Plan
-from assay.model.records import Job, NewJob, Run
+from assay.model.records import Job, NewJob, NewRun, Run
 from assay.model.states import HELD, TERMINAL_JOBS, TERMINAL_RUNS, Cause, JobState, RunState, Status, Verdict
 from assay.store import life
-from assay.store.base import QUEUE, Signal, Steps, job_topic, run, worker_topic
+from assay.store.base import QUEUE, Signal, Steps, job_topic, run, run_many, worker_topic
 from assay.store.changes import JobActed, JobMoved
 from assay.store.queries import JobWithRuns
 from assay.store.rows import encode, report_of, run_of
@@ -66,35 +67,42 @@ class CreateJob:
             exports=made.exports,
         )
         yield run("insert_job_spec", job_id=job.id, spec=job.spec)
-        for tag in job.tags:
-            yield run("insert_job_tag", tenant=job.tenant, tag=tag, job_id=job.id)
+        if job.tags:
+            yield run_many("insert_job_tag", [{"tenant": job.tenant, "tag": tag, "job_id": job.id} for tag in job.tags])
         if job.idempotency_key:
             yield run("insert_idempotency_key", tenant=job.tenant, key=job.idempotency_key, digest=body, job_id=job.id)
-        for index, new in enumerate(job.runs):
-            yield run(
-                "insert_run",
-                id=new.id,
-                job_id=job.id,
-                idx=index,
-                provider_id=new.plan.provider_id,
-                benchmark_id=new.plan.benchmark_id,
-                engine=new.plan.engine,
-                priority=job.priority,
-                max_attempts=job.max_attempts,
-                now=self.now,
-                tenant=job.tenant,
-                owner=job.owner,
-                gpus=new.gpus,
-                labels=encode(new.labels).decode() if new.labels else "",
-                lane=lane_key(job.tenant, job.owner, new.plan.provider_id, new.plan.engine, new.gpus, new.labels),
-            )
-            yield run("insert_plan", run_id=new.id, digest=new.digest, plan=encode(new.plan), context=encode(new.context))
+        yield run_many("insert_run", [self._run(index, new) for index, new in enumerate(job.runs)])
+        plans = [
+            {"run_id": new.id, "digest": new.digest, "plan": encode(new.plan), "context": encode(new.context)}
+            for new in job.runs
+        ]
+        yield run_many("insert_plan", plans)
         yield from life.record(job.id, "", self.now, "job.created", {"runs": len(job.runs)})
         yield Signal(QUEUE)
         first = job.runs[0].plan
         yield JobMoved(job.tenant, first.provider_id, job.collection, None, JobState.PENDING, 0.0)
         yield JobActed("created", first.runtime, job.tenant)
         return made, runs
+
+    def _run(self, index: int, new: NewRun) -> dict[str, Any]:
+        """Return a run as the parameters of `insert_run`."""
+        job, plan = self.job, new.plan
+        return {
+            "id": new.id,
+            "job_id": job.id,
+            "idx": index,
+            "provider_id": plan.provider_id,
+            "benchmark_id": plan.benchmark_id,
+            "engine": plan.engine,
+            "priority": job.priority,
+            "max_attempts": job.max_attempts,
+            "now": self.now,
+            "tenant": job.tenant,
+            "owner": job.owner,
+            "gpus": new.gpus,
+            "labels": encode(new.labels).decode() if new.labels else "",
+            "lane": lane_key(job.tenant, job.owner, plan.provider_id, plan.engine, new.gpus, new.labels),
+        }
 
 
 def _visible(job_id: str, tenant: str | None) -> Steps[tuple[JobState, str]]:

@@ -28,7 +28,7 @@ from assay.model.states import (
     permitted,
     public_status,
 )
-from assay.store.base import QUEUE, SLOTS, Row, Signal, Steps, job_topic, run, worker_topic
+from assay.store.base import QUEUE, SLOTS, Row, Signal, Statement, Steps, job_topic, run, worker_topic
 from assay.store.changes import JobMoved, RunMoved
 from assay.store.exports import schedule
 from assay.store.rows import encode, report_of
@@ -176,7 +176,12 @@ def _test(job_id: str, job: Row) -> Steps[bytes]:
 
 def record(job_id: str, run_id: str, now: int, kind: str, data: dict[str, Any]) -> Steps[None]:
     """Append an event to a job's history."""
-    yield run("insert_event", job_id=job_id, run_id=run_id, at=now, type=kind, data=encode(data))
+    yield Statement("insert_event", event(job_id, run_id, now, kind, data))
+
+
+def event(job_id: str, run_id: str, now: int, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Return an event as the parameters of `insert_event`."""
+    return {"job_id": job_id, "run_id": run_id, "at": now, "type": kind, "data": encode(data)}
 
 
 def with_error(report: Report, message: Message) -> Report:

@@ -19,7 +19,7 @@ from assay.model.plan import Context, Plan
 from assay.model.protocol import Lease
 from assay.model.quotas import Quotas
 from assay.store import life
-from assay.store.base import Row, Signal, Steps, job_topic, run
+from assay.store.base import Row, Signal, Steps, job_topic, run, run_many
 from assay.store.leases import registered_engines
 from assay.store.rows import encode
 
@@ -61,19 +61,19 @@ class TakeRuns:
             yield run("lock_queue")
         shares = yield from shares_of(lanes, self.quotas)
         waiting: dict[str, deque[Row]] = {}
-        leases: list[Lease] = []
+        taken: list[Row] = []
         free_gpus, lane = self.free_gpus, shares.next(lanes)
-        while lane is not None and len(leases) < self.free:
+        while lane is not None and len(taken) < self.free:
             line = waiting.get(lane.key)
             if line is None:
-                limit = self.free - len(leases)
+                limit = self.free - len(taken)
                 rows = yield run("ready_in_lane", lane=lane.key, now=self.now, limit=limit)
                 line = waiting[lane.key] = deque(rows)
             lanes.remove(lane)
             if line and line[0]["id"] != lane.run_id:  # what stood first in the lane may not be leased yet
                 lanes.append(_led_by(lane, line[0]))
             elif line:
-                leases.append((yield from self._take(line.popleft())))
+                taken.append(line.popleft())
                 shares.take(lane)
                 free_gpus -= lane.gpus
                 if line:
@@ -83,32 +83,46 @@ class TakeRuns:
         if len(shares.tenants) > 1:
             for tenant in sorted(shares.moved):
                 yield run("put_share", tenant=tenant, passed=shares.pass_of(tenant))
-        return Taken(leases, bool(lanes) and lane is None)
+        yield from self._write(taken)
+        return Taken([_lease(row) for row in taken], bool(lanes) and lane is None)
 
     def _has(self, lane: Lane, free_gpus: int) -> bool:
         return has(lane, free_gpus, self.labels)
 
-    def _take(self, row: Row) -> Steps[Lease]:
-        number, fence = row["attempts"] + 1, row["fence"] + 1
-        yield run("take_run", id=row["id"], fence=row["fence"], worker=self.worker, expires=self.now + self.lease)
-        yield run("insert_attempt", run_id=row["id"], number=number, fence=fence, worker=self.worker, now=self.now)
-        if number > 1:  # users see that it is tried again
-            yield run("touch_job", id=row["job_id"], now=self.now)
-            yield Signal(job_topic(row["job_id"]))
-        yield from life.record(row["job_id"], row["id"], self.now, "run.leased", {"attempt": number, "worker": self.worker})
-        return Lease(
-            run_id=row["id"],
-            job_id=row["job_id"],
-            index=row["idx"],
-            attempt=number,
-            fence=fence,
-            plan=_plan.decode(row["plan"]),
-            context=_context.decode(row["context"]),
-        )
+    def _write(self, taken: list[Row]) -> Steps[None]:
+        worker, now, expires = self.worker, self.now, self.now + self.lease
+        leases = [{"id": row["id"], "fence": row["fence"], "worker": worker, "expires": expires} for row in taken]
+        yield run_many("take_run", leases)
+        attempts = [
+            {"run_id": row["id"], "number": row["attempts"] + 1, "fence": row["fence"] + 1, "worker": worker, "now": now}
+            for row in taken
+        ]
+        yield run_many("insert_attempt", attempts)
+        for row in taken:
+            if row["attempts"]:  # users see that it is tried again
+                yield run("touch_job", id=row["job_id"], now=now)
+                yield Signal(job_topic(row["job_id"]))
+        events = [
+            life.event(row["job_id"], row["id"], now, "run.leased", {"attempt": row["attempts"] + 1, "worker": worker})
+            for row in taken
+        ]
+        yield run_many("insert_event", events)
 
 
 def _led_by(lane: Lane, row: Row) -> Lane:
     return lane._replace(priority=row["priority"], run_id=row["id"])
+
+
+def _lease(row: Row) -> Lease:
+    return Lease(
+        run_id=row["id"],
+        job_id=row["job_id"],
+        index=row["idx"],
+        attempt=row["attempts"] + 1,
+        fence=row["fence"] + 1,
+        plan=_plan.decode(row["plan"]),
+        context=_context.decode(row["context"]),
+    )
 
 
 def has(lane: Lane, gpus: int, labels: Mapping[str, str]) -> bool:

@@ -28,7 +28,11 @@ async def drive(connection: Any, operation: Operation[T], news: list[News], *, s
                     raise TooManyStatements
                 done = True
                 sql, names = translate(step.sql or named[step.name])
-                rows = await connection.fetch(sql, *arguments(names, step.parameters))
+                if step.many is None:
+                    rows = await connection.fetch(sql, *arguments(names, step.parameters))
+                else:
+                    rows = []
+                    await connection.executemany(sql, [arguments(names, one) for one in step.many])
             else:
                 news.append(step)
                 rows = []

@@ -35,7 +35,7 @@ SELECT (SELECT min(lease_expires_at) FROM runs WHERE lease_expires_at IS NOT NUL
 -- name: take_run
 UPDATE runs SET state = 'leased', fence = fence + 1, attempts = attempts + 1, worker = :worker,
   lease_expires_at = :expires
-WHERE id = :id AND state = 'queued' AND fence = :fence RETURNING fence
+WHERE id = :id AND state = 'queued' AND fence = :fence
 
 -- name: insert_attempt
 INSERT INTO attempts (run_id, number, fence, worker, leased_at) VALUES (:run_id, :number, :fence, :worker, :now)

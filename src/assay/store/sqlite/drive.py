@@ -21,7 +21,11 @@ def paced(connection: sqlite3.Connection, operation: Operation[T], news: list[Ne
         step = next(steps)
         while True:
             if isinstance(step, Statement):
-                rows = connection.execute(step.sql or named[step.name], step.parameters).fetchall()
+                sql = step.sql or named[step.name]
+                if step.many is None:
+                    rows = connection.execute(sql, step.parameters).fetchall()
+                else:
+                    rows = connection.executemany(sql, step.many).fetchall()
                 yield
             else:
                 news.append(step)
