@@ -22,24 +22,23 @@ from assay.model.states import (
     Verdict,
 )
 from assay.store import life
-from assay.store.base import SLOTS, Signal, Steps, run
+from assay.store.base import SLOTS, Row, Signal, Steps, run
 from assay.store.rows import report_of, run_of
 
 _context = msgspec.json.Decoder(Context)
 
 
-def _fenced(run_id: str, fence: int) -> Steps[Run]:
-    """Return the run if `fence` is that of its present lease, else raise StaleFence."""
-    rows = yield run("run_to_change", id=run_id)
+def _fenced(run_id: str, fence: int, asked: str = "run_to_change") -> Steps[Row]:
+    """Return the row of a run if `fence` is that of its present lease, else raise StaleFence."""
+    rows = yield run(asked, id=run_id)
     if not rows or rows[0]["fence"] != fence or rows[0]["worker"] is None:
         raise StaleFence(run=run_id, fence=fence)
-    return run_of(rows[0])
+    return rows[0]
 
 
-def _judged(run_id: str, report: Report, result: Result) -> Steps[tuple[Report, Result]]:
+def _judged(context: bytes, report: Report, result: Result) -> tuple[Report, Result]:
     """Return report and result with the benchmark's test, and a warning where its criteria could not be applied."""
-    (row,) = yield run("plan", run_id=run_id)
-    test, warning = judge(_context.decode(row["context"]).criteria, result.metrics)
+    test, warning = judge(_context.decode(context).criteria, result.metrics)
     if warning and report.warning_message is None:
         report = msgspec.structs.replace(report, warning_message=warning)
     schema = full_schema(result.metrics, result.metrics_schema)
@@ -56,7 +55,7 @@ class StartRun:
     at: str
 
     def steps(self) -> Steps[None]:
-        one = yield from _fenced(self.run_id, self.fence)
+        one = run_of((yield from _fenced(self.run_id, self.fence)))
         if one.state not in HELD:
             raise StaleFence(run=self.run_id, fence=self.fence)
         if one.state is RunState.RUNNING:
@@ -83,7 +82,8 @@ class EndRun:
 
     def steps(self) -> Steps[None]:
         ending = self.ending
-        one = yield from _fenced(self.run_id, ending.fence)
+        row = yield from _fenced(self.run_id, ending.fence, "run_to_end")
+        one = run_of(row)
         yield run(
             "end_attempt",
             run_id=one.id,
@@ -99,7 +99,7 @@ class EndRun:
         if one.state in TERMINAL_RUNS:
             yield from life.let_go(one)
         elif ending.outcome == "completed":
-            yield from self._completed(one)
+            yield from self._completed(one, row["context"])
         elif ending.outcome == "exited":
             yield from self._exited(one)
         elif ending.outcome == "released":
@@ -109,7 +109,7 @@ class EndRun:
         else:
             yield from self._failed(one)
 
-    def _completed(self, one: Run) -> Steps[None]:
+    def _completed(self, one: Run, context: bytes) -> Steps[None]:
         ending = self.ending
         warning = Message(ending.warning, "evaluation_warning", "runtime") if ending.warning else None
         report = merge(report_of(one), Report(completed_at=self.at, phase="completed", warning_message=warning))
@@ -118,7 +118,7 @@ class EndRun:
             additional_info=ending.additional_info,
             artifacts={artifact.name: {"digest": artifact.digest, "size": artifact.size} for artifact in ending.artifacts},
         )
-        report, result = yield from _judged(one.id, report, result)
+        report, result = _judged(context, report, result)
         yield from life.move(
             one, Cause.FINISH, RunState.COMPLETED, self.now, verdict=Verdict.ENGINE, report=report, result=result
         )
@@ -200,7 +200,8 @@ class ReportRun:
             report = msgspec.structs.replace(report, completed_at=self.at)
         result = self.result or Result()
         if self.status is Status.COMPLETED or result.metrics:
-            report, result = yield from _judged(one.id, report, result)
+            (row,) = yield run("plan", run_id=one.id)
+            report, result = _judged(row["context"], report, result)
         yield from life.move(
             one,
             Cause.REPORT,

@@ -10,6 +10,10 @@ INSERT INTO plans (run_id, digest, plan, context) VALUES (:run_id, :digest, :pla
 -- name: run_to_change
 SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE r.id = :id {for_update_of_run}
 
+-- name: run_to_end
+SELECT {run}, x.result, p.context FROM runs r JOIN plans p ON p.run_id = r.id LEFT JOIN results x ON x.run_id = r.id
+WHERE r.id = :id {for_update_of_run}
+
 -- name: run
 SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE r.id = :id
 
