@@ -4,12 +4,12 @@
 PYTHON ?= python3
 export UV_LINK_MODE ?= copy
 
-.PHONY: demo test check lint types layers fuzz bench postgresql clean
+.PHONY: demo test check lint types layers fuzz bench postgresql redis nginx clean
 
 demo: .venv/ready
 	.venv/bin/assay demo
 
-test: .venv/ready postgresql
+test: .venv/ready postgresql redis nginx
 	.venv/bin/assay engines install lm_eval
 	.venv/bin/python -m pytest -n 2 --dist loadgroup
 
@@ -41,6 +41,19 @@ postgresql:
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql; \
 	  else \
 	    echo "The tests need PostgreSQL 13 or later. Install it (Debian: sudo apt-get install postgresql) and try again." >&2; exit 1; \
+	  fi; }
+
+# Of these the tests start private servers too.
+redis: PROGRAM = redis-server
+redis: PACKAGE = redis-server
+nginx: PROGRAM = nginx
+nginx: PACKAGE = nginx
+redis nginx:
+	@PATH="$$PATH:/usr/sbin"; command -v $(PROGRAM) >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGE); \
+	  else \
+	    echo "The tests need $(PROGRAM). Install it (Debian: sudo apt-get install $(PACKAGE)) and try again." >&2; exit 1; \
 	  fi; }
 
 .venv/ready: pyproject.toml uv.lock

@@ -1,4 +1,4 @@
-"""The URL of a database: what is one, and how it is shown without its passwords."""
+"""The URLs of a database and of a Redis: what is one, and how it is shown without its passwords."""
 
 from __future__ import annotations
 
@@ -27,6 +27,25 @@ from assay.model.errors import SettingInvalid
 def test_a_url_is_shown_without_its_passwords(url: str, shown: str, secrets: set[str]) -> None:
     assert load({"database": url}, {}).database == url
     assert (without_password(url), passwords(url)) == (shown, secrets)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "secrets"),
+    [
+        ("redis://:pw@h:6379/0", "redis://:[masked]@h:6379/0", {"pw"}),
+        ("rediss://u:p%23w@h", "rediss://u:[masked]@h", {"p%23w", "p#w"}),
+        ("unix:///run/redis.sock?password=pw&db=1", "unix:///run/redis.sock?password=[masked]&db=1", {"pw"}),
+    ],
+)
+def test_a_url_of_redis_is_shown_without_its_passwords(url: str, shown: str, secrets: set[str]) -> None:
+    assert load({"redis": url}, {}).redis == url
+    assert (without_password(url), passwords(url)) == (shown, secrets)
+
+
+@pytest.mark.parametrize("url", ["http://h", "redis", "redis://:p/w@h", "redis://:p@w@h/x@y", "redis://h:0"])
+def test_what_is_no_url_of_redis_is_refused(url: str) -> None:
+    with pytest.raises(SettingInvalid, match=r"redis \(flag --redis\): (a URL that begins|it is no URL)"):
+        load({"redis": url}, {})
 
 
 @given(password=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12).map(lambda p: f"q{p}Z"))

@@ -43,10 +43,12 @@ def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -
     try:
         settings = load(flags, file=located(file))
         termination = settings.termination_file
-        hide_passwords(settings.database)
+        for url in (settings.database, settings.redis):
+            hide_passwords(url)
         from assay.server.program import serve
 
-        _log_to_stderr(settings.log_level, settings.mlflow_token, *passwords(settings.database))
+        secrets = (settings.mlflow_token, *passwords(settings.database), *passwords(settings.redis))
+        _log_to_stderr(settings.log_level, *secrets)
         serve(settings, worker=worker)
     except AssayError as error:
         if termination:

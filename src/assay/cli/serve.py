@@ -34,6 +34,10 @@ from assay.cli.programs import start_server
     "--database",
     help="PostgreSQL URL instead of a SQLite file. Put one with a password into ASSAY_DATABASE: others can read options.",
 )
+@click.option(
+    "--redis",
+    help="URL of a Redis that servers share. Put one with a password into ASSAY_REDIS: others can read options.",
+)
 @click.option("--slots", help="Runs executed at once by the worker (ASSAY_SLOTS; else the number of CPUs).")
 @click.option("--tls-cert-file", help="Certificate chain (PEM): serve https (ASSAY_TLS_CERT_FILE).")
 @click.option("--tls-key-file", help="Key of the certificate (ASSAY_TLS_KEY_FILE).")

@@ -45,6 +45,7 @@ SETTINGS = (
     Setting("metrics_port", "ASSAY_METRICS_PORT", "", read.optional_port, "port of the metrics' own listener; empty: none"),
     Setting("data", "ASSAY_DATA", "~/.local/share/assay", read.path, "folder for everything kept"),
     Setting("database", "ASSAY_DATABASE", "", read.database, "postgresql:// URL, file:PATH, memory; empty: in `data`"),
+    Setting("redis", "ASSAY_REDIS", "", read.redis, "redis:// URL of a Redis that servers share; empty: none"),
     Setting("catalog", "ASSAY_CATALOG", "", read.folders, "folders with providers/*.yaml, collections/*.yaml"),
     Setting("secrets", "ASSAY_SECRETS_DIR", "", read.optional_path, "folder of credentials"),
     Setting("engines", "ASSAY_ENGINES_DIR", "", read.optional_path, "folder of engines"),

@@ -11,6 +11,8 @@ from urllib.parse import quote, urlsplit
 MEMORY = "memory"
 """The value of `database` for a database that goes when the server stops."""
 
+_ENCODED = "%#/?@:[]"
+"""Signs that a user name or password in a URL holds only encoded."""
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -102,8 +104,20 @@ def database(text: str) -> str:
     if not known:
         raise ValueError("a URL that begins with postgresql:// is needed, or file:PATH, or memory, or nothing")
     if text.startswith("postgres") and not _whole_url(text):
-        signs = ", ".join(f"{sign} as {quote(sign, safe='')}" for sign in "%#/?@:[]")
+        signs = ", ".join(f"{sign} as {quote(sign, safe='')}" for sign in _ENCODED)
         raise ValueError(f"it is no URL of a database. In its user name and password write {signs}")
+    return text
+
+
+def redis(text: str) -> str:
+    """Read the URL of a Redis server, or nothing."""
+    if not text:
+        return text
+    if not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("a URL that begins with redis://, rediss:// (TLS) or unix:// is needed, or nothing")
+    if not _whole_url(text):
+        signs = ", ".join(f"{sign} as {quote(sign, safe='')}" for sign in _ENCODED)
+        raise ValueError(f"it is no URL of a Redis server. In its user name and password write {signs}")
     return text
 
 

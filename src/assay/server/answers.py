@@ -270,7 +270,7 @@ HEALTH: Final = Named(
             Member("timestamp", _TIME, required=True),
             Member("build", _TEXT, required=True),
             Member("git_hash", _TEXT),
-            Member("checks", Object((Member("store", _TEXT, required=True),)), required=True),
+            Member("checks", Object((Member("store", _TEXT, required=True), Member("redis", _TEXT))), required=True),
             Member("pid", _COUNT),
         )
     ),

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assay import eventloop, listening
 from assay.artifacts.blobs import BlobStore
@@ -35,6 +36,9 @@ from assay.server.pulse import Pulse
 from assay.server.services import Services
 from assay.store.base import Store
 from assay.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:  # its library is an extra
+    from assay.redis import Redis
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +88,7 @@ async def _serve(
     worker: bool,
 ) -> None:
     prepare(settings)
+    redis = open_redis(settings)
     store = await open_store(settings)
     at = Services(
         settings=settings,
@@ -93,10 +98,16 @@ async def _serve(
         pages=Documents(8 << 20),
         logs=LogFiles(settings.data / "logs", settings.max_log_bytes),
         blobs=BlobStore(settings.data / "blobs"),
+<<<<<<< HEAD
         metrics=Metrics(listeners.url),
         pulse=Pulse(store),
         quotas=quotas,
         durations=Durations(),
+=======
+        metrics=Metrics(listeners.url, redis),
+        pulse=Pulse(store, redis),
+        redis=redis,
+>>>>>>> 28f0fb3 (Redis as an option: a connection behind a circuit that never raises, a setting, metrics, a private server for tests)
         worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
     )
     store.changes.listen(at.metrics.transitions.told)
@@ -134,6 +145,8 @@ async def _serve(
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await store.close()
+        if redis:
+            await redis.close()
 
 
 def refuse_strangers(settings: Settings) -> None:
@@ -165,6 +178,20 @@ async def open_store(settings: Settings) -> Store:
     except ImportError as error:
         raise ExtraMissing(feature="PostgreSQL", extra="pg") from error
     return await PostgresStore.open(settings.database)
+
+
+def open_redis(settings: Settings) -> Redis | None:
+    """Return the connection to the Redis that the settings name, which may still be away; None for none.
+
+    Raises ExtraMissing, SettingInvalid.
+    """
+    if not settings.redis:
+        return None
+    try:
+        from assay.redis import Redis
+    except ImportError as error:
+        raise ExtraMissing(feature="Redis", extra="redis") from error
+    return Redis(settings.redis, settings.origins["redis"])
 
 
 def prepare(settings: Settings) -> None:

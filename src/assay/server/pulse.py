@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from typing import TYPE_CHECKING
 
 from assay import __version__
 from assay.build import commit
@@ -15,6 +16,9 @@ from assay.store.base import Store
 from assay.store.leases import ProveWriting
 from assay.store.queries import Due
 
+if TYPE_CHECKING:  # its library is an extra
+    from assay.redis import Redis
+
 
 class Pulse:
     """What the store last said of itself: asked by the first who wants to know, and kept for `KEPT_S` for everybody else.
@@ -24,8 +28,8 @@ class Pulse:
 
     KEPT_S = 0.25
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, redis: Redis | None = None) -> None:
+        self._store, self._redis = store, redis
         self._asked: asyncio.Task[JsonResponse] | None = None
         self._until = 0.0
 
@@ -46,7 +50,10 @@ class Pulse:
         except AssayError as error:
             return json_response(body | {"status": "unhealthy", "checks": {"store": error.message}}, 503)
         self._until = time.monotonic() + self.KEPT_S
-        return json_response(body | {"checks": {"store": "ok"}, "pid": os.getpid()})
+        checks = {"store": "ok"}
+        if self._redis is not None:  # without it the server is as healthy as with it
+            checks["redis"] = "ok" if self._redis.connected else "away"
+        return json_response(body | {"checks": checks, "pid": os.getpid()})
 
 
 def known_commit() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
@@ -19,6 +20,9 @@ from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
 from assay.server.pulse import Pulse
 from assay.store.base import Store
+
+if TYPE_CHECKING:  # its library is an extra
+    from assay.redis import Redis
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST_NAME = 255
@@ -40,8 +44,13 @@ class Services:
     blobs: BlobStore
     metrics: Metrics
     pulse: Pulse
+<<<<<<< HEAD
     quotas: QuotaFile
     durations: Durations
+=======
+    redis: Redis | None
+    """What servers share beside the store; None where no Redis is used."""
+>>>>>>> 28f0fb3 (Redis as an option: a connection behind a circuit that never raises, a setting, metrics, a private server for tests)
     worker_key: str = field(repr=False)
 
 

@@ -8,6 +8,7 @@ summed or named is done for the scrape, in a thread.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -15,21 +16,25 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from assay.server.metrics import gauges
+from assay.server.metrics import gauges, redis
 from assay.server.metrics.gauges import Standing
 from assay.server.metrics.requests import Requests
 from assay.server.metrics.transitions import Transitions
+
+if TYPE_CHECKING:  # its library is an extra
+    from assay.redis import Redis
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 """What a scrape is; every name is of letters and underscores already."""
 
 
 class Metrics:
-    """Everything that one server process counts. `url` is where it listens."""
+    """Everything that one server process counts. `url` is where it listens, `connection` its Redis if it uses one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, connection: Redis | None = None) -> None:
         self.requests = Requests(url)
         self.transitions = Transitions()
+        self._redis = connection
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
         PlatformCollector(registry=self._process)
@@ -44,6 +49,7 @@ class Metrics:
         yield from self.requests.collect()
         yield from self.transitions.collect()
         yield from gauges.collect(standing)
+        yield from redis.collect(self._redis)
 
 
 class _Scrape(Collector):
