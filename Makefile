@@ -4,12 +4,12 @@
 PYTHON ?= python3
 export UV_LINK_MODE ?= copy
 
-.PHONY: demo test check lint types layers fuzz bench postgresql redis nginx clean
+.PHONY: demo test check lint types layers fuzz bench postgresql redis nginx pgbouncer clean
 
 demo: .venv/ready
 	.venv/bin/assay demo
 
-test: .venv/ready postgresql redis nginx
+test: .venv/ready postgresql redis nginx pgbouncer
 	.venv/bin/assay engines install lm_eval
 	.venv/bin/python -m pytest -n 2 --dist loadgroup
 
@@ -48,7 +48,9 @@ redis: PROGRAM = redis-server
 redis: PACKAGE = redis-server
 nginx: PROGRAM = nginx
 nginx: PACKAGE = nginx
-redis nginx:
+pgbouncer: PROGRAM = pgbouncer
+pgbouncer: PACKAGE = pgbouncer
+redis nginx pgbouncer:
 	@PATH="$$PATH:/usr/sbin"; command -v $(PROGRAM) >/dev/null 2>&1 || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGE); \

@@ -1,4 +1,4 @@
-"""The event loop of Assay's programs: uvloop, which halves what a request costs in asyncio's own."""
+"""The event loop of Assay's programs: uvloop, which halves what a request costs in asyncio's own, and how tasks end."""
 
 from __future__ import annotations
 
@@ -17,3 +17,14 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(main)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+async def end(task: asyncio.Task[Any], insist_s: float = 0.5) -> None:
+    """Cancel a task and wait until it has ended, whatever it ends with.
+
+    A client library may catch a cancellation that meets an error or a time limit of its own, and the task then goes on; so
+    it is cancelled again.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=insist_s)

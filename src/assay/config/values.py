@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 MEMORY = "memory"
 """The value of `database` for a database that goes when the server stops."""
@@ -106,6 +106,9 @@ def database(text: str) -> str:
     if text.startswith("postgres") and not _whole_url(text):
         signs = ", ".join(f"{sign} as {quote(sign, safe='')}" for sign in _ENCODED)
         raise ValueError(f"it is no URL of a database. In its user name and password write {signs}")
+    pooled = dict(parse_qsl(urlsplit(text).query, keep_blank_values=True)).get("pgbouncer", "true")
+    if text.startswith("postgres") and pooled not in ("true", "false"):
+        raise ValueError("its option pgbouncer must be true or false")
     return text
 
 

@@ -1,8 +1,8 @@
 """The connection to Redis, behind a circuit: whoever asks gets an answer or None, soon, and never an error.
 
-As long as Redis answers, each call goes to it and may take up to `PATIENCE_S`. The first call that fails opens the circuit:
-from then on every call returns at once, and one task asks after Redis, at growing intervals, until it is back. So an outage
-costs each call that was under way its patience, once, and later calls nothing.
+As long as Redis answers, each call goes to it in its turn and may then take up to `PATIENCE_S`. The first call that fails
+opens the circuit: from then on every call returns at once, and one task asks after Redis, at growing intervals, until it is
+back. So an outage costs each call that was under way its patience, once, and later calls nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from assay import eventloop
 from assay.config.masking import without_password
 from assay.model.errors import SettingInvalid
 
@@ -39,7 +40,10 @@ T = TypeVar("T")
 
 PATIENCE_S: Final = 1.0
 """Longest time of one call, connecting included."""
-_CONNECTIONS = 16
+_AT_ONCE = 8
+"""Calls under way; further ones wait for their turn."""
+_CONNECTIONS = _AT_ONCE + 8
+"""Connections, those of subscriptions included."""
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _STEADY_S = 10.0
 """An outage that comes sooner after the one before is asked after at longer intervals, as if that had gone on."""
@@ -64,7 +68,7 @@ class Redis:
             pool = BlockingConnectionPool.from_url(
                 url,
                 max_connections=_CONNECTIONS,
-                timeout=None,  # of the wait for a free connection, which the patience of the call bounds
+                timeout=PATIENCE_S,
                 socket_timeout=PATIENCE_S,
                 socket_connect_timeout=PATIENCE_S,
                 retry=Retry(NoBackoff(), 0),
@@ -77,8 +81,10 @@ class Redis:
             raise SettingInvalid(name="redis", origin=origin, problem=problem) from error
         self._client: client.Redis = client.Redis(connection_pool=pool)
         self._back = asyncio.Event()
+        self._turns = asyncio.Semaphore(_AT_ONCE)
         self._pause = _SHORTEST_PAUSE_S
         self._changed_at = time.monotonic()
+        self._closed = False
         self._refusals: dict[str, float] = {}
         self._mending = asyncio.create_task(self._mend(first=True))
 
@@ -100,13 +106,21 @@ class Redis:
         if not self._back.is_set():
             return None
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await call(self._client)
+            # Whoever waits here waits for this process, not for Redis: the patience begins with the turn.
+            async with self._turns:
+                if not self._back.is_set():
+                    return None
+                async with asyncio.timeout(PATIENCE_S):
+                    return await call(self._client)
         except ResponseError as error:
             self._refused(error)
         except FAILURES as error:
             self.lost(error)
         return None
+
+    def script(self, source: str) -> Any:
+        """Return a Lua script that `ask` may call with keys and arguments; Redis is sent its text when it has not got it."""
+        return self._client.register_script(source)
 
     def pubsub(self) -> Any:
         """Return a subscription of redis-py, for `assay.redis.subscription`."""
@@ -115,7 +129,7 @@ class Redis:
     def lost(self, error: BaseException) -> None:
         """Open the circuit: Redis did not answer."""
         self.errors += 1
-        if not self._back.is_set():
+        if self._closed or not self._back.is_set():
             return
         self._back.clear()
         if time.monotonic() - self._changed_at > _STEADY_S:
@@ -125,10 +139,9 @@ class Redis:
 
     async def close(self) -> None:
         """Let go of Redis; calls return at once from now on."""
+        self._closed = True
+        await eventloop.end(self._mending)
         self._back.clear()
-        self._mending.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._mending
         with contextlib.suppress(*FAILURES):
             async with asyncio.timeout(PATIENCE_S):
                 await self._client.connection_pool.disconnect()

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
+from assay import eventloop
 from assay.redis.connection import FAILURES, PATIENCE_S, Redis
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,7 @@ class Subscription:
 
     async def close(self) -> None:
         """Stop listening."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await eventloop.end(self._task)
 
     async def _keep(self) -> None:
         while True:

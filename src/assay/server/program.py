@@ -89,7 +89,7 @@ async def _serve(
 ) -> None:
     prepare(settings)
     redis = open_redis(settings)
-    store = await open_store(settings)
+    store = await open_store(settings, redis)
     at = Services(
         settings=settings,
         store=store,
@@ -166,8 +166,11 @@ def refuse_strangers(settings: Settings) -> None:
         raise SettingInvalid(name="host", origin=settings.origins["host"], problem=problem)
 
 
-async def open_store(settings: Settings) -> Store:
-    """Return the store that the settings ask for. Raises StoreUnusable, ExtraMissing."""
+async def open_store(settings: Settings, redis: Redis | None = None) -> Store:
+    """Return the store that the settings ask for; servers that share it wake one another through `redis` too.
+
+    Raises StoreUnusable, ExtraMissing.
+    """
     database: str = settings.database
     if database == MEMORY:
         return SqliteStore.temporary()
@@ -177,7 +180,7 @@ async def open_store(settings: Settings) -> Store:
         from assay.store.postgres import PostgresStore
     except ImportError as error:
         raise ExtraMissing(feature="PostgreSQL", extra="pg") from error
-    return await PostgresStore.open(settings.database)
+    return await PostgresStore.open(settings.database, redis)
 
 
 def open_redis(settings: Settings) -> Redis | None:

@@ -110,6 +110,9 @@ class Store(Protocol):
     writes_alone: bool
     """Whether this process makes all changes, so that `generation` costs nothing."""
 
+    identity: str
+    """A name of the database that is the same at every server on it; empty where one server has it alone."""
+
     async def generation(self) -> Hashable:
         """Return a value that changes with every commit: what is read after it is right for as long as it stays."""
         ...

@@ -1,97 +1,107 @@
-"""What servers on one database tell one another: that a topic has changed, by NOTIFY and LISTEN.
+"""What servers on one database tell one another: that a topic has changed.
 
-A message wakes, it carries no state, and it may be lost while a connection is: whoever waits here is then woken for
-everything, looks at the store, and waits again.
+There are two routes, and a server that is given both uses both: NOTIFY in the transaction that makes the change, and a Redis
+channel once it is committed. Each message has a name of its own, so what comes by both counts once.
+
+A message wakes, it carries no state, and it may be lost: whoever waits here is woken for everything when a route stands
+again, looks at the store, and waits again; and no wait is without an end.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import logging
 import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncpg
-
-from assay.store.postgres.connection import FAILURES, OPTIONS
+from assay.store.postgres.address import Address
+from assay.store.postgres.listening import Listener
 from assay.store.signals import LocalSignals
+
+if TYPE_CHECKING:  # its library is an extra
+    from assay.redis import Redis
 
 log = logging.getLogger(__name__)
 
 _CHANNEL = "assay"
 _LONGEST = 7000
 """Bytes of topics in one message; PostgreSQL takes 8000 in all."""
-_PAUSE_S = 1.0
-_QUIET_S = 15.0
-"""After so long it is tried whether the connection still carries anything."""
+_REMEMBERED = 4096
+"""Messages by whose names a second copy is known."""
 
 
 class Announcements:
-    """Hears the other servers for as long as it is open."""
+    """Tells and hears the other servers for as long as it is open.
 
-    def __init__(self, url: str, signals: LocalSignals) -> None:
-        self._url, self._signals = url, signals
-        self._name = secrets.token_hex(4)
-        self._task = asyncio.create_task(self._listen())
+    `identity` is a name that the database has at every server. Over a pooled address there is no NOTIFY.
+    """
 
-    def messages(self, topics: set[str]) -> Iterator[str]:
-        """Yield what to send in the transaction that changes `topics`."""
+    def __init__(self, address: Address, signals: LocalSignals, identity: str, redis: Redis | None = None) -> None:
+        self._signals = signals
+        self._name, self._count = secrets.token_hex(4), 0
+        self._heard_of: dict[str, None] = {}
+        self._listener = self._channel = None
+        if not address.pooled:
+            self._listener = Listener(address, _CHANNEL, self._heard, signals.announce_all)
+        if redis is not None:
+            from assay.redis import Channel
+
+            self._channel = Channel(redis, f"assay:{identity}:changes", self._heard, signals.announce_all)
+        if not (self._listener or self._channel):
+            log.warning(
+                "servers do not hear one another through a pooler without Redis: waits at one for what another does last to "
+                "their end (name a Redis with --redis)"
+            )
+
+    def messages(self, topics: set[str]) -> list[str]:
+        """Return what to send about the transaction that changes `topics`."""
+        return list(self._messages(topics)) if self._listener or self._channel else []
+
+    async def send(self, connection: Any, messages: list[str]) -> None:
+        """Tell the other servers, once the transaction of `connection` is committed."""
+        if self._listener:
+            for message in messages:
+                await connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, message)
+
+    def announce(self, topics: set[str], messages: list[str]) -> None:
+        """Wake whoever waits for `topics`, in this process and elsewhere: the transaction is committed."""
+        self._signals.announce(topics)
+        if self._channel:
+            for message in messages:
+                self._channel.send(message)
+
+    async def close(self) -> None:
+        """Stop telling and listening."""
+        for route in (self._listener, self._channel):
+            if route:
+                await route.close()
+
+    def _messages(self, topics: set[str]) -> Iterator[str]:
         parcel: list[str] = []
         size = 0
         for topic in sorted(topics):
             if size + len(topic) > _LONGEST:
-                yield json.dumps([self._name, *parcel])
+                yield self._message(parcel)
                 parcel, size = [], 0
             parcel.append(topic)
             size += len(topic) + 4
         if parcel:
-            yield json.dumps([self._name, *parcel])
+            yield self._message(parcel)
 
-    async def send(self, connection: Any, topics: set[str]) -> None:
-        """Tell the other servers, once the transaction of `connection` is committed."""
-        for message in self.messages(topics):
-            await connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, message)
+    def _message(self, topics: list[str]) -> str:
+        self._count += 1
+        return json.dumps([f"{self._name}.{self._count}", *topics])
 
-    def announce(self, topics: set[str]) -> None:
-        """Wake whoever waits for `topics` in this process."""
-        self._signals.announce(topics)
-
-    async def close(self) -> None:
-        """Stop listening."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
-
-    async def _listen(self) -> None:
-        """Hear what other servers announce; connect again whenever the connection is lost."""
-        while True:
-            try:
-                connection = await asyncpg.connect(self._url, **OPTIONS)
-                try:
-                    await self._hear(connection)
-                finally:
-                    connection.terminate()
-            except FAILURES as error:
-                log.debug("announcements of other servers are not heard: %s", type(error).__name__)
-            except Exception:  # whatever it is: without this every wait would last to its end
-                log.exception("announcements of other servers are not heard")
-            await asyncio.sleep(_PAUSE_S)
-
-    async def _hear(self, connection: Any) -> None:
-        lost = asyncio.Event()
-        connection.add_termination_listener(lambda _: lost.set())
-        await connection.add_listener(_CHANNEL, self._heard)
-        self._signals.announce_all()  # what was said before is lost
-        while not lost.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(lost.wait(), _QUIET_S)
-                return
-            await connection.execute("SELECT 1")
-
-    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
-        sender, *topics = json.loads(str(payload))
-        if sender != self._name:  # our own are announced without this way round
-            self._signals.announce(topics)
+    def _heard(self, payload: str | bytes) -> None:
+        try:
+            name, *topics = json.loads(payload)
+            ours = name.partition(".")[0] == self._name  # announced without this way round
+        except (ValueError, TypeError, AttributeError):
+            return  # whoever sent that is no server of this database
+        if ours or name in self._heard_of:
+            return
+        self._heard_of[name] = None
+        if len(self._heard_of) > _REMEMBERED:
+            del self._heard_of[next(iter(self._heard_of))]
+        self._signals.announce(topic for topic in topics if isinstance(topic, str))

@@ -12,29 +12,26 @@ import asyncpg
 
 from assay.config.masking import without_password
 from assay.model.errors import StoreUnavailable, StoreUnusable
+from assay.store.postgres.address import Address
 
 OLDEST: Final = 13
 """The oldest major version that is supported."""
 
-OPTIONS: Final[dict[str, Any]] = {
-    "timeout": 10,
-    "command_timeout": 30,
-    "server_settings": {"application_name": "assay"},
-}
-"""How every connection is made; times in seconds."""
-
 FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """Whatever a connection may raise, for `explain`."""
+
+_POOLED: Final = "a pooler in transaction mode stands in between"
 
 CONFLICTS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError)
 """Another transaction was in the way; the same operation may go through now."""
 
 
 @contextlib.asynccontextmanager
-async def connection(url: str) -> AsyncIterator[Any]:
+async def connection(address: Address) -> AsyncIterator[Any]:
     """Connect to a database that Assay can use. Raises StoreUnusable, in which no password is."""
+    url = address.url
     try:
-        opened: Any = await asyncpg.connect(url, **OPTIONS)
+        opened: Any = await asyncpg.connect(url, **address.options)
     except (*FAILURES, ValueError, OverflowError) as error:
         raise _unusable(url, error) from error
     try:
@@ -57,6 +54,8 @@ def explain(error: Exception) -> StoreUnavailable:
         return StoreUnavailable(error="it only takes readers", remedy="see that --database leads to the primary")
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
         return StoreUnavailable(error="it refuses the login", remedy="check the user, password and name of --database")
+    if isinstance(error, asyncpg.InvalidSQLStatementNameError | asyncpg.DuplicatePreparedStatementError):
+        return StoreUnavailable(error=_POOLED, remedy="end --database in ?pgbouncer=true")
     if isinstance(error, asyncpg.PostgresError) and not isinstance(
         error, asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError
     ):
@@ -104,6 +103,8 @@ def _problem(error: Exception, user: str, name: str) -> tuple[str, str]:
             return "it only takes readers", "Name the primary, not a replica, in --database."
         case asyncpg.InsufficientResourcesError():
             return explain(error).details["error"], f"On its machine: {explain(error).details['remedy']}."
+        case asyncpg.InvalidSQLStatementNameError() | asyncpg.DuplicatePreparedStatementError():
+            return _POOLED, "End --database in `?pgbouncer=true`."
         case asyncpg.CannotConnectNowError():
             return "it is starting or stopping", "Wait a moment and start again."
         case asyncpg.ClientConfigurationError() | asyncpg.UndefinedObjectError() | ValueError() | OverflowError():

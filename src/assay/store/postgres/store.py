@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -13,12 +13,16 @@ import asyncpg
 from assay.model.errors import AssayError
 from assay.store.base import Connections, Operation, TooManyStatements
 from assay.store.changes import Changes
+from assay.store.postgres.address import Address
 from assay.store.postgres.announcements import Announcements
-from assay.store.postgres.connection import FAILURES, OPTIONS, explain
+from assay.store.postgres.connection import FAILURES, explain
 from assay.store.postgres.drive import drive
-from assay.store.postgres.migrations import migrate
+from assay.store.postgres.migrations import identity, migrate
 from assay.store.postgres.writer import Writer
 from assay.store.signals import LocalSignals
+
+if TYPE_CHECKING:  # its library is an extra
+    from assay.redis import Redis
 
 T = TypeVar("T")
 
@@ -37,24 +41,32 @@ class PostgresStore:
 
     writes_alone = False
 
-    def __init__(self, pool: asyncpg.Pool[Any], url: str) -> None:
+    def __init__(self, pool: asyncpg.Pool[Any], address: Address, identity: str, redis: Redis | None = None) -> None:
         self.signals, self.changes = LocalSignals(), Changes()
+        self.identity = identity
         self._pool = pool
-        self._url = url
-        self._announcements = Announcements(url, self.signals)
+        self._url = address.url
+        self._announcements = Announcements(address, self.signals, identity, redis)
         self._writer = Writer(pool, self._announcements, self.changes)
         self._long: set[type] = set()
         """Queries that take several statements."""
 
     @classmethod
-    async def open(cls, url: str) -> PostgresStore:
-        """Connect and bring the schema up to date. Raises StoreUnusable."""
-        await migrate(url)
+    async def open(cls, url: str, redis: Redis | None = None) -> PostgresStore:
+        """Connect and bring the schema up to date; `redis` wakes servers too. Raises StoreUnusable."""
+        address = Address.of(url)
+        await migrate(address)
+        named = await identity(address)
         # Connections are made when they are needed, and kept.
         pool = await asyncpg.create_pool(
-            url, min_size=0, max_size=_POOL, max_inactive_connection_lifetime=0, connection_class=_Connection, **OPTIONS
+            address.url,
+            min_size=0,
+            max_size=_POOL,
+            max_inactive_connection_lifetime=0,
+            connection_class=_Connection,
+            **address.options,
         )
-        return cls(pool, url)
+        return cls(pool, address, named, redis)
 
     async def generation(self) -> str:
         """Return PostgreSQL's name for what can be seen at the moment: the same name, the same contents."""

@@ -137,7 +137,8 @@ class Writer:
                             await transaction.rollback()
                             return results
                     topics = {one.topic for one in news if isinstance(one, Signal)}
-                    await self._announcements.send(connection, topics)
+                    messages = self._announcements.messages(topics)
+                    await self._announcements.send(connection, messages)
                     await transaction.commit()
                 except BaseException:
                     with contextlib.suppress(*FAILURES):
@@ -155,7 +156,7 @@ class Writer:
             return [self.failure] * len(operations)
         self.failure = None
         if news:
-            self._announcements.announce(topics)
+            self._announcements.announce(topics, messages)
             self._changes.tell([one for one in news if not isinstance(one, Signal)])
         return results
 

@@ -32,6 +32,7 @@ class SqliteStore:
     """One process owns the file; a lock beside it keeps a second server away."""
 
     writes_alone = True
+    identity = ""
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         """Open (and where needed create and migrate) the database at `path`. Call inside a running event loop.
