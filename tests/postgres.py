@@ -85,15 +85,21 @@ class Cluster:
         """Kill the server and all of its processes as a crash of the machine would."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)  # so that it starts no new ones meanwhile
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        for pid in [*map(int, children), self._process.pid]:
+        children = self.pids()[1:]
+        for pid in [*children, self._process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
         # A server does not start again while a process of the one before still holds its shared memory.
         deadline = time.monotonic() + _START_S
-        while any(_alive(int(pid)) for pid in children) and time.monotonic() < deadline:
+        while any(_alive(pid) for pid in children) and time.monotonic() < deadline:
             time.sleep(0.01)
+
+    def pids(self) -> list[int]:
+        """Return the server's process and those that it has started for its work and for each connection."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return [self._process.pid, *map(int, children)]
 
     def sql(self, statement: str, database: str = _ADMIN, role: str = _ADMIN) -> str:
         """Run a statement as the administrator (or another role) and return what it answers."""
