@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -10,6 +11,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import BinaryIO
 
+from assay.artifacts.disk import writing
 from assay.model.errors import NotFound
 
 _DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
@@ -29,9 +31,10 @@ class BlobStore:
         return self._root / name[:2] / name[2:4] / name
 
     def writer(self) -> BlobWriter:
-        """Return a writer for one new blob."""
-        self._root.mkdir(parents=True, exist_ok=True)
-        return BlobWriter(self)
+        """Return a writer for one new blob. Raises FolderUnavailable, and so do its methods."""
+        with writing(self._root):
+            self._root.mkdir(parents=True, exist_ok=True)
+            return BlobWriter(self)
 
     def sweep(self, referenced: Container[str], older_than: float) -> int:
         """Delete blobs that are not `referenced` and were written before `older_than` (seconds since 1970); return how many.
@@ -69,18 +72,24 @@ class BlobWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what was not written yet is of no use any more
+            self._file.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> None:
         """Append bytes."""
-        self._file.write(data)
+        with writing(self._store.root):
+            self._file.write(data)
         self._hash.update(data)
         self.size += len(data)
 
     def commit(self) -> str:
         """Make the blob durable and return its digest. One that is there already is left alone."""
+        with writing(self._store.root):
+            return self._commit()
+
+    def _commit(self) -> str:
         self._file.flush()
         os.fsync(self._file.fileno())
         digest = f"sha256:{self._hash.hexdigest()}"

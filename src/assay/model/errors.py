@@ -205,6 +205,13 @@ class StoreUnavailable(AssayError):
     retry_after = 5.0
 
 
+class FolderUnavailable(AssayError):
+    """The data folder cannot be written: {error}. Nothing was lost; {remedy}, then repeat the request."""
+
+    code, status = "folder_unavailable", 503
+    retry_after = 5.0
+
+
 class StoreUnusable(AssayError):
     """The database {path} cannot be used: {error}. {remedy}"""
 

@@ -12,11 +12,19 @@ from assay.model.ids import uuid7
 _EPOCH = datetime.datetime(1970, 1, 1)
 _lock = threading.Lock()
 _last = (0, 0)
+_ahead: int | None = None
+"""Microseconds that the clock shared with others is ahead of this machine's monotonic one; None: there is no such clock."""
 
 
 def now() -> int:
-    """Return the time in microseconds since 1970 (UTC)."""
-    return time.time_ns() // 1000
+    """Return the time in microseconds since 1970 (UTC), by the clock that all servers of one store share."""
+    return time.time_ns() // 1000 if _ahead is None else time.monotonic_ns() // 1000 + _ahead
+
+
+def share(ahead: int | None) -> None:
+    """Go by a clock that is `ahead` microseconds ahead of the monotonic one from now on; None: by this machine's own."""
+    global _ahead
+    _ahead = ahead
 
 
 def rfc3339(microseconds: int) -> str:

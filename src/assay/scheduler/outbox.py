@@ -26,7 +26,7 @@ from assay.model.states import JobState
 from assay.scheduler.cards import NAME, card, figures
 from assay.scheduler.identifiers import now
 from assay.store.base import Store
-from assay.store.exports import EXPORTS, EndExport, NextExport, Parcel, ReleaseExports, TakeExports
+from assay.store.exports import EXPORTS, LONGEST_PAUSE, EndExport, NextExport, Parcel, ReleaseExports, TakeExports
 from assay.store.queries import JobWithRuns
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 4
 _TRY_S = 240.0
 """Longest time of one attempt; a card is held a little longer, so that no two servers export it at once."""
-_LONGEST_PAUSE_S = 600.0
 _ATTEMPTS = 100
 """With the pauses between them: about 15 hours."""
 _ENDINGS = {JobState.COMPLETED: "FINISHED", JobState.CANCELLED: "KILLED"}
@@ -48,7 +47,7 @@ class Outbox:
 
     def __init__(self, store: Store, settings: Settings, pause_s: Callable[[int], float] | None = None) -> None:
         self._store, self._settings = store, settings
-        self._pause_s = pause_s or (lambda attempt: min(2.0 ** (attempt - 1), _LONGEST_PAUSE_S))
+        self._pause_s = pause_s or (lambda attempt: min(2.0 ** (attempt - 1), LONGEST_PAUSE / 1_000_000))
         self._busy: set[asyncio.Task[None]] = set()
 
     async def empty(self, period_s: float = 1.0) -> None:

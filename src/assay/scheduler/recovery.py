@@ -10,10 +10,14 @@ from assay.artifacts.blobs import BlobStore
 from assay.model.errors import AssayError
 from assay.scheduler.identifiers import now
 from assay.store.base import Store
+from assay.store.clock import PutBack
 from assay.store.leases import LapseGraces, LapseLeases
 from assay.store.queries import Due, ReferencedBlobs
 
 log = logging.getLogger(__name__)
+
+_PUT_BACK = 500_000
+"""Microseconds by which a clock is put back at least: smaller corrections make a deadline no later than it may be."""
 
 
 async def sweep(store: Store, blobs: BlobStore, period_s: float = 3600.0) -> None:
@@ -29,17 +33,27 @@ async def sweep(store: Store, blobs: BlobStore, period_s: float = 3600.0) -> Non
         await asyncio.sleep(period_s)
 
 
-async def watch(store: Store, lease_s: float, period_s: float = 0.5) -> None:
+async def watch(store: Store, lease_s: float, grace_s: float, period_s: float = 0.5) -> None:
     """Apply lapsed leases and graces, for ever. Looking costs microseconds; a transaction is made only when one is due.
 
     Workers could not renew while the server was down, so leases lapse only `lease_s` seconds after the start; and likewise
-    after a gap: the server or the machine stood still, or the clock was put forward.
+    after a gap: the server or the machine stood still, or the clock was put forward. When the clock was put back, deadlines
+    that it set before are brought nearer; it may have been while the server was down, too.
     """
     patient_until, last = time.monotonic() + lease_s, now()
+    ahead = last - time.monotonic_ns() // 1000
+    put_back_until = time.monotonic() + lease_s
     while True:
         try:
             lease_at, grace_at = await store.lookup(Due())
             moment = now()
+            before, ahead = ahead, moment - time.monotonic_ns() // 1000
+            if before - ahead > _PUT_BACK:
+                put_back_until = time.monotonic() + lease_s
+            if time.monotonic() < put_back_until:  # what was under way then may be written a little later
+                changed = await store.apply(PutBack(moment, round(lease_s * 1_000_000), round(grace_s * 1_000_000)))
+                if changed:
+                    log.warning("the clock was put back; %d deadlines that it had set are nearer now", changed)
             if moment - last > max(lease_s / 2, 4 * period_s) * 1_000_000:
                 patient_until = time.monotonic() + lease_s
             last = moment

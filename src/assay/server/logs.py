@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from assay.artifacts.disk import writing
+
 _CHUNK = 1 << 16
 
 
@@ -26,10 +28,15 @@ class LogFiles:
     def append(self, job_id: str, index: int, attempt: int, offset: int, data: bytes) -> int:
         """Write `data` at `offset` unless it is there already; return the size of the log then.
 
-        A gap is refused by returning the present size, from which the worker goes on.
+        A gap is refused by returning the present size, from which the worker goes on. Raises FolderUnavailable; what of the
+        data was written by then need not be sent again.
         """
         path = self._path(job_id, index, attempt)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(self._root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return self._append(path, offset, data)
+
+    def _append(self, path: Path, offset: int, data: bytes) -> int:
         with path.open("ab") as file:
             size = file.tell()
             if offset > size:

@@ -20,7 +20,7 @@ from assay.config import Settings
 from assay.config.masking import differing
 from assay.config.values import MEMORY
 from assay.model.errors import ExtraMissing, SettingInvalid, StoreUnusable
-from assay.scheduler import recovery
+from assay.scheduler import recovery, shared_clock
 from assay.scheduler.catalogue import Catalogue
 from assay.scheduler.catalogue_watch import CatalogueWatch
 from assay.scheduler.durations import Durations
@@ -90,6 +90,7 @@ async def _serve(
     prepare(settings)
     redis = open_redis(settings)
     store = await open_store(settings, redis)
+    await shared_clock.measure(store)
     at = Services(
         settings=settings,
         store=store,
@@ -113,7 +114,8 @@ async def _serve(
     store.changes.listen(at.metrics.transitions.told)
     store.changes.listen(at.durations.told)
     tasks = [
-        asyncio.create_task(recovery.watch(store, settings.lease_seconds)),
+        asyncio.create_task(shared_clock.follow(store)),
+        asyncio.create_task(recovery.watch(store, settings.lease_seconds, settings.grace_seconds)),
         asyncio.create_task(recovery.sweep(store, at.blobs)),
         asyncio.create_task(watch.follow(at.offerings)),
         asyncio.create_task(quotas.follow()),

@@ -15,6 +15,7 @@ from assay.model.errors import (
     EmptyCollection,
     EngineMissing,
     ExperimentTrackingOff,
+    FolderUnavailable,
     IdempotencyMismatch,
     InvalidJson,
     InvalidPatchOperation,
@@ -293,10 +294,10 @@ ROUTES = (
           answers={204: ""}, errors=(*_WORK, StaleFence)),
     Route("appendLog", "POST", _RUN + "/log", runs.log, "Append to the log of an attempt.",
           scope=Scope.WORK, tag="workers", query=(_FENCE, Query("offset", "integer", "where in the log the body begins")),
-          body=_BYTES, answers={200: answers.LOG_SIZE}, errors=(*_WORK, BadQueryValue, StaleFence)),
+          body=_BYTES, answers={200: answers.LOG_SIZE}, errors=(*_WORK, BadQueryValue, StaleFence, FolderUnavailable)),
     Route("putArtifact", "PUT", _RUN + "/artifacts/{name}", runs.artifact, "Store an artifact of an attempt.",
           scope=Scope.WORK, tag="workers", query=(_FENCE,), body=_BYTES, body_required=False,
-          answers={201: protocol.ArtifactRef}, errors=(Unauthorised, BadQueryValue, StaleFence)),
+          answers={201: protocol.ArtifactRef}, errors=(Unauthorised, BadQueryValue, StaleFence, StoreUnavailable, FolderUnavailable)),
 )  # fmt: skip
 
 

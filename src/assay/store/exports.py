@@ -18,6 +18,9 @@ from assay.store.rows import encode
 EXPORTS = "exports"
 """Topic: a card is ready to be exported."""
 
+LONGEST_PAUSE = 600_000_000
+"""Most microseconds between two attempts to export a card."""
+
 _exports = msgspec.json.Decoder(dict[str, Export])
 
 

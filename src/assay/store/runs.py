@@ -25,6 +25,9 @@ from assay.store import life
 from assay.store.base import SLOTS, Row, Signal, Steps, run
 from assay.store.rows import report_of, run_of
 
+RETRY_DELAY = 1_000_000
+"""Microseconds that a run waits for its next attempt after a temporary failure."""
+
 _context = msgspec.json.Decoder(Context)
 
 
@@ -78,7 +81,7 @@ class EndRun:
     now: int
     at: str
     grace: int
-    delay: int = 1_000_000
+    delay: int = RETRY_DELAY
 
     def steps(self) -> Steps[None]:
         ending = self.ending

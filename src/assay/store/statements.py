@@ -27,6 +27,7 @@ DIALECTS: Final[dict[str, dict[str, str]]] = {
         "{skip_locked}": "",
         "{event}": "VALUES (:job_id, :run_id, :at, :type, :data)",
         "{lock_queue}": "SELECT 1",
+        "{shared_time}": "SELECT NULL AS at",
     },
     # Several servers may look for work at once: a run that one of them has in its hands is passed over. Keys never change,
     # so the locks let pass who only refers to a row. An event takes its number under the lock of its job: whoever reads
@@ -38,6 +39,7 @@ DIALECTS: Final[dict[str, dict[str, str]]] = {
         "{skip_locked}": "SKIP LOCKED",
         "{event}": "SELECT id, :run_id, :at, :type, :data FROM jobs WHERE id = :job_id FOR NO KEY UPDATE",
         "{lock_queue}": f"SELECT pg_advisory_xact_lock({QUEUE_LOCK})",
+        "{shared_time}": "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS at",
     },
 }
 
