@@ -9,7 +9,6 @@ from assay.model.states import RunState, Verdict
 
 from .replay import replay
 
-
 _Told = tuple[str, dict[str, Any]]
 
 
