@@ -297,7 +297,8 @@ ROUTES = (
           body=_BYTES, answers={200: answers.LOG_SIZE}, errors=(*_WORK, BadQueryValue, StaleFence, FolderUnavailable)),
     Route("putArtifact", "PUT", _RUN + "/artifacts/{name}", runs.artifact, "Store an artifact of an attempt.",
           scope=Scope.WORK, tag="workers", query=(_FENCE,), body=_BYTES, body_required=False,
-          answers={201: protocol.ArtifactRef}, errors=(Unauthorised, BadQueryValue, StaleFence, StoreUnavailable, FolderUnavailable)),
+          answers={201: protocol.ArtifactRef},
+          errors=(Unauthorised, BadQueryValue, StaleFence, StoreUnavailable, FolderUnavailable)),
 )  # fmt: skip
 
 
