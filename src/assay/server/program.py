@@ -99,16 +99,11 @@ async def _serve(
         pages=Documents(8 << 20),
         logs=LogFiles(settings.data / "logs", settings.max_log_bytes),
         blobs=BlobStore(settings.data / "blobs"),
-<<<<<<< HEAD
-        metrics=Metrics(listeners.url),
-        pulse=Pulse(store),
         quotas=quotas,
         durations=Durations(),
-=======
         metrics=Metrics(listeners.url, redis),
         pulse=Pulse(store, redis),
         redis=redis,
->>>>>>> 28f0fb3 (Redis as an option: a connection behind a circuit that never raises, a setting, metrics, a private server for tests)
         worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
     )
     store.changes.listen(at.metrics.transitions.told)

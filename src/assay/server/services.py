@@ -44,13 +44,10 @@ class Services:
     blobs: BlobStore
     metrics: Metrics
     pulse: Pulse
-<<<<<<< HEAD
     quotas: QuotaFile
     durations: Durations
-=======
     redis: Redis | None
     """What servers share beside the store; None where no Redis is used."""
->>>>>>> 28f0fb3 (Redis as an option: a connection behind a circuit that never raises, a setting, metrics, a private server for tests)
     worker_key: str = field(repr=False)
 
 
