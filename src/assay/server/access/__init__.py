@@ -1,0 +1,1 @@
+"""Who may call: keys, roles, tenants, addresses, rates. `gate.py` is the way in; everything else serves it."""
