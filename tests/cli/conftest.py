@@ -41,7 +41,7 @@ def server() -> Iterator[FakeServer]:
 def cli(server: FakeServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """Run `assay ARGS` against the fake server, as the process would."""
     monkeypatch.setenv("ASSAY_SERVER", server.url)
-    for name in ("ASSAY_KEY", "ASSAY_TENANT", "ASSAY_USER", "ASSAY_MODEL_URL", "ASSAY_MODEL_NAME"):
+    for name in ("ASSAY_API_KEY", "ASSAY_API_KEY_FILE", "ASSAY_TENANT", "ASSAY_USER", "ASSAY_MODEL_URL", "ASSAY_MODEL_NAME"):
         monkeypatch.delenv(name, raising=False)
 
     def call(*arguments: str) -> Outcome:

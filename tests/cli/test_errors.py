@@ -37,7 +37,7 @@ def test_an_unknown_option_points_to_the_help_of_its_command(cli: Cli) -> None:
 
 
 def test_the_key_comes_from_the_environment(cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ASSAY_KEY", "the-key")
+    monkeypatch.setenv("ASSAY_API_KEY", "the-key")
     cli("jobs", "list", "--tenant", "team")
     assert server.headers[-1]["authorization"] == "Bearer the-key"
     assert server.headers[-1]["x-tenant"] == "team"

@@ -143,7 +143,7 @@ def test_a_url_that_is_none_is_refused_with_an_example(url: str) -> None:
 
 
 def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
-    with pytest.raises(ValueError, match="ASSAY_KEY") as caught:
+    with pytest.raises(ValueError, match="ASSAY_API_KEY") as caught:
         Http("http://ann:hunter2@example.org")
     assert "hunter2" not in str(caught.value)
 

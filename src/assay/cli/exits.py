@@ -86,11 +86,8 @@ def told(error: ClientError) -> str:
     """Return the line for an error of the client; the request id of a server's own fault finds it in the
     log.
     """
-    if isinstance(error, ServerError):
-        if error.status in (401, 403):
-            return f"{error.message} (The key comes from the environment variable ASSAY_KEY.)"
-        if error.status >= 500 and error.trace:
-            return f"{error.message} (request {error.trace})"
+    if isinstance(error, ServerError) and error.status >= 500 and error.trace:
+        return f"{error.message} (request {error.trace})"
     return str(error)
 
 

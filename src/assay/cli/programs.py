@@ -58,6 +58,22 @@ def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -
     _leave()
 
 
+def create_key_offline(flags: Mapping[str, Any], request: Mapping[str, Any], *, file: Path | None) -> dict[str, Any]:
+    """Make an API key at the database that the settings name, without a server; return its document and its text."""
+    from assay.cli.hiding import hide_passwords
+    from assay.config import load, located
+    from assay.model.errors import AssayError
+
+    try:
+        settings = load(flags, file=located(file))
+        hide_passwords(settings.database)
+        from assay.server.access.offline import create_key
+
+        return create_key(settings, request)
+    except AssayError as error:
+        raise CommandError(error.message) from None
+
+
 def start_worker(flags: Mapping[str, Any], *, server: str, name: str | None, key: str, parent_pipe: bool) -> NoReturn:
     """Run a worker until it is told to stop, then end the process."""
     from assay.config import load

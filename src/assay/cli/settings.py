@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from assay.cli.exits import say
 from assay.client.evaluations import Evaluations
 from assay.client.http import Http
 
@@ -25,6 +27,8 @@ class Settings:
 
     server: str = ""
     tenant: str = ""
+    key: str = field(default="", repr=False)
+    key_file: str = ""
     json: bool = False
 
     @property
@@ -33,20 +37,47 @@ class Settings:
         return self.server or os.environ.get("ASSAY_SERVER") or DEFAULT_SERVER
 
     def http(self) -> Http:
-        """Return a connection to the server. The key comes from the environment, never from argv."""
+        """Return a connection to the server."""
         try:
             return Http(
                 self.server_url,
-                key=os.environ.get("ASSAY_KEY") or None,
+                key=self.api_key(),
                 tenant=self.tenant or os.environ.get("ASSAY_TENANT") or None,
                 user=os.environ.get("ASSAY_USER") or None,
             )
         except ValueError as error:
             raise click.UsageError(f"{error}.") from None
 
+    def api_key(self) -> str | None:
+        """Return the key in force: of --key, --key-file, ASSAY_API_KEY, or the file that ASSAY_API_KEY_FILE names."""
+        if self.key:
+            return self.key
+        if self.key_file:
+            return key_in(Path(self.key_file))
+        if given := os.environ.get("ASSAY_API_KEY", "").strip():
+            return given
+        named = os.environ.get("ASSAY_API_KEY_FILE")
+        return key_in(Path(named)) if named else None
+
     def evaluations(self) -> Evaluations:
         """Return the evaluations of the server."""
         return Evaluations(self.http())
+
+
+def key_in(file: Path) -> str:
+    """Return the key in a file. Raises UsageError for one that holds none; warns of one that others can read."""
+    try:
+        key = file.expanduser().read_text(encoding="utf-8").strip()
+        mode = file.expanduser().stat().st_mode
+    except OSError as error:
+        raise click.UsageError(f"The key file {file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"The key file {file} is not text.") from None
+    if not key:
+        raise click.UsageError(f"The key file {file} is empty.")
+    if mode & 0o004:
+        say(f"warning: others on this machine can read {file}; `chmod 600 {file}` keeps the key to you")
+    return key
 
 
 def current(ctx: click.Context) -> Settings:
@@ -71,8 +102,16 @@ def _store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         setattr(current(ctx), param.name, value)
 
 
+def _store_hidden(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    if value:
+        from assay.cli.hiding import hide
+
+        hide(value)
+    _store(ctx, param, value)
+
+
 def server_options(function: F) -> F:
-    """Add --server, --tenant and --json."""
+    """Add --server, --tenant, --key-file, --key and --json."""
     options = (
         click.option(
             "--server",
@@ -87,6 +126,20 @@ def server_options(function: F) -> F:
             expose_value=False,
             callback=_store,
             help="Work as this tenant (ASSAY_TENANT).",
+        ),
+        click.option(
+            "--key-file",
+            metavar="FILE",
+            expose_value=False,
+            callback=_store,
+            help="File with your API key (ASSAY_API_KEY_FILE; or the key itself in ASSAY_API_KEY).",
+        ),
+        click.option(
+            "--key",
+            metavar="KEY",
+            expose_value=False,
+            callback=_store_hidden,
+            help="Your API key. Others may see a command line, and the shell keeps it: prefer --key-file.",
         ),
         json_option,
     )

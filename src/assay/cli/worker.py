@@ -9,7 +9,7 @@ import click
 
 from assay.cli.exits import CommandError
 from assay.cli.programs import start_worker
-from assay.cli.settings import DEFAULT_SERVER
+from assay.cli.settings import DEFAULT_SERVER, key_in
 
 KEY_VARIABLE = "ASSAY_WORKER_KEY"
 
@@ -54,11 +54,8 @@ def worker(
 
 
 def _key(file: Path | None) -> str:
-    try:
-        key = file.read_text(encoding="utf-8").strip() if file else os.environ.get(KEY_VARIABLE, "").strip()
-    except UnicodeDecodeError:
-        raise CommandError(f"The key file {file} is not text.") from None
+    key = key_in(file) if file else os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
-        where = f"The key file {file} is empty" if file else f"{KEY_VARIABLE} is not set"
-        raise CommandError(f"A worker needs a key: {where}. Start the server with the same key in its environment.")
+        remedy = "`assay keys create NAME --role worker --all-tenants` makes one"
+        raise CommandError(f"A worker needs a key: {KEY_VARIABLE} is not set, and there is no --key-file. {remedy}.")
     return key

@@ -249,7 +249,7 @@ def _checked(url: str) -> SplitResult:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(f"'{url}' is not the URL of a server: it looks like http://127.0.0.1:8080")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("The URL of the server must not hold a user name or password: give the key by ASSAY_KEY")
+        raise ValueError("The URL of the server must not hold a user name or password: give the key by ASSAY_API_KEY")
     return parts
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from assay.config.settings import DEFAULT, SETTINGS, Setting, Settings
@@ -20,7 +18,7 @@ def shown(settings: Settings, setting: Setting) -> str:
     value = settings.values[setting.name]
     if value is None or value == "":
         return ""
-    text = _text(value)
+    text = setting.separator.join(map(str, value)) if isinstance(value, tuple) else str(value)
     if "://" in text:
         return without_password(text)
     return MASK if setting.secret or setting.name in settings.from_secrets else text
@@ -42,7 +40,3 @@ def passwords(url: str) -> set[str]:
     parts = urlsplit(url)
     listed = {value for name, value in parse_qsl(parts.query) if "password" in name.lower()}
     return {text for password in listed | {parts.password or ""} for text in (password, unquote(password)) if text}
-
-
-def _text(value: Any) -> str:
-    return os.pathsep.join(map(str, value)) if isinstance(value, tuple) else str(value)

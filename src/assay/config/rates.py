@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from assay.model.access import LIMITED, Cost
@@ -27,7 +28,8 @@ DEFAULT_RATES: Final[Mapping[Cost, Rate]] = {
 }
 
 
-class RateLimits(NamedTuple):
+@dataclass(frozen=True)
+class RateLimits:
     """What the setting says. `rates` None: the default, which is no limit on loopback and `DEFAULT_RATES` elsewhere."""
 
     text: str

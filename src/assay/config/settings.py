@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assay.config import values as read
+from assay.config.rates import rate_limits
 from assay.model.errors import SettingInvalid
 
 
@@ -37,7 +39,7 @@ class Setting:
 
 SETTINGS = (
     Setting("host", "ASSAY_HOST", "127.0.0.1", str, "address the server listens on"),
-    Setting("open_access", "ASSAY_OPEN_ACCESS", "no", read.yes, "serve callers that nobody has checked on other addresses"),
+    Setting("open_access", "ASSAY_OPEN_ACCESS", "no", read.yes, "serve without API keys on other addresses than loopback"),
     Setting("port", "ASSAY_PORT", "8080", read.port, "port the server listens on; 0 picks a free one"),
     Setting("tls_cert_file", "ASSAY_TLS_CERT_FILE", "", read.optional_path, "certificate chain (PEM) for https"),
     Setting("tls_key_file", "ASSAY_TLS_KEY_FILE", "", read.optional_path, "key of the certificate (PEM)"),
@@ -79,6 +81,14 @@ SETTINGS = (
     Setting("keep_folders_seconds", "ASSAY_KEEP_FOLDERS_SECONDS", "0", read.seconds, "how long a run's folder outlives it"),
     Setting("owner_policy", "ASSAY_OWNER_POLICY", "tenant", read.one_of("tenant", "owner_or_admin"), "who may make changes"),
     Setting("local_code", "ASSAY_LOCAL_CODE", "anyone", read.one_of("anyone", "admins"), "who may bring commands and tasks"),
+    Setting("require_keys", "ASSAY_REQUIRE_KEYS", "no", read.yes, "ask for API keys though there is none yet"),
+    Setting("roles_file", "ASSAY_ROLES_FILE", "", read.optional_path, "YAML file of roles"),
+    Setting("rate_limits", "ASSAY_RATE_LIMITS", "", rate_limits, "calls per second and burst by cost class; on, off"),
+    Setting("allowed_addresses", "ASSAY_ALLOWED_ADDRESSES", "", read.networks, "who may call; empty: all", separator=","),
+    Setting("trusted_proxies", "ASSAY_TRUSTED_PROXIES", "", read.networks, "whose X-Forwarded-For counts", separator=","),
+    Setting("ban_after", "ASSAY_BAN_AFTER", "20", read.tries, "wrong keys from an address that ban it; 0: never"),
+    Setting("ban_seconds", "ASSAY_BAN_SECONDS", "60", read.patience, "first ban of an address; each is twice as long"),
+    Setting("ban_longest_seconds", "ASSAY_BAN_LONGEST_SECONDS", "86400", read.patience, "longest ban of an address"),
     Setting("admins", "ASSAY_ADMINS", "", read.names, "users who are administrators, by commas", separator=","),
     Setting("allowed_origins", "ASSAY_ALLOWED_ORIGINS", "", read.origins, "web pages that may use the API", separator=","),
     Setting("termination_file", "ASSAY_TERMINATION_FILE", "", read.optional_path, "file for what made a start fail"),
@@ -113,6 +123,14 @@ class Settings:
     def changed(self, **values: Any) -> Settings:
         """Return these settings with other values, each with its old origin."""
         return replace(self, values={**self.values, **values})
+
+    @cached_property
+    def on_loopback(self) -> bool:
+        """Whether nobody but this machine reaches the server."""
+        try:
+            return ipaddress.ip_address(self.values["host"]).is_loopback
+        except ValueError:
+            return bool(self.values["host"] == "localhost")
 
     @cached_property
     def secrets_dir(self) -> Path:

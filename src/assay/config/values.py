@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -193,3 +194,22 @@ def origins(text: str) -> tuple[str, ...]:
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query or parts.fragment:
             raise ValueError(f"'{origin}' is no origin: scheme, host and port are needed, as in https://lab.example:8443")
     return tuple(origin.lower() for origin in found)
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Read addresses and networks in CIDR notation with commas between them."""
+    try:
+        return tuple(ipaddress.ip_network(part) for part in names(text))
+    except ValueError as error:
+        raise ValueError(f"{error}; write addresses and networks such as 10.1.2.3, 10.1.0.0/16 or fd00::/8") from None
+
+
+def tries(text: str) -> int:
+    """Read a number, 0 or more."""
+    number = whole(text)
+    if number < 0:
+        raise ValueError("0 or more is needed")
+    return number

@@ -7,6 +7,7 @@ know keep the EvalHub name and wording.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 _LONGEST = 20_000
@@ -22,10 +23,15 @@ class AssayError(Exception):
 
     code: ClassVar[str] = "internal_server_error"
     status: ClassVar[int] = 500
-    retry_after: ClassVar[float | None] = None
+    retry_after: float | None = None
+    headers: ClassVar[Mapping[str, str]] = {}
+    """Further headers of the answer."""
 
-    def __init__(self, **details: Any) -> None:
+    def __init__(self, *, after_s: float | None = None, **details: Any) -> None:
+        """`after_s`: seconds until the same call may succeed, where that is not the same for all errors of the kind."""
         self.details = details
+        if after_s is not None:
+            self.retry_after = after_s
         shown = {name: _cut(value) for name, value in details.items()}
         super().__init__((type(self).__doc__ or "").format(**shown))
 
@@ -181,9 +187,71 @@ class UnknownWorker(AssayError):
 
 
 class Unauthorised(AssayError):
-    """This call needs the key of a worker. Start server and worker with the same ASSAY_WORKER_KEY in the environment."""
+    """This call needs {needed}. {remedy}"""
 
     code, status = "unauthorized", 401
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="assay"'}
+
+
+class InvalidKey(Unauthorised):
+    """The API key {prefix} does not count here: {problem}. Ask whoever runs the server for a new one."""
+
+    code = "invalid_key"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="assay", error="invalid_token"'}
+
+
+class ScopeMissing(AssayError):
+    """This call needs the scope {scope}, which the API key {prefix} does not have (roles: {roles}). Use a key with a role \
+that grants it."""
+
+    code, status = "scope_missing", 403
+
+
+class KeyMismatch(AssayError):
+    """The header {header} says '{sent}', but the API key {prefix} is of the {what} '{held}'. Leave the header out, or \
+use a key of that {what}."""
+
+    code, status = "key_mismatch", 403
+
+
+class WorkerOfOneTenant(AssayError):
+    """The API key {prefix} is of the tenant '{tenant}', but a worker carries out the runs of all. Use a key of \
+the tenant *."""
+
+    code, status = "worker_of_one_tenant", 403
+
+
+class NotGrantable(AssayError):
+    """{field}: you may not give away {what}, which your own key does not have. Ask an administrator of all tenants."""
+
+    code, status = "not_grantable", 403
+
+
+class FirstKeyMustManage(AssayError):
+    """The first API key must be able to make others, else nobody could. Make one with the role admin first."""
+
+    code, status = "first_key_must_manage", 409
+
+
+class AddressNotAllowed(AssayError):
+    """Requests from {address} are not taken {where}. Call from an address that is allowed, or have {remedy} changed."""
+
+    code, status = "address_not_allowed", 403
+
+
+class AddressBanned(AssayError):
+    """Too many wrong API keys came from {address}. Wait {seconds} seconds, then use a key that is right."""
+
+    code, status = "address_banned", 429
+    retry_after = 60.0
+
+
+class RateLimited(AssayError):
+    """Too many {cost} calls. The next may come in {seconds} seconds; {burst} may come at once, and {rate} a second after \
+that."""
+
+    code, status = "rate_limited", 429
+    retry_after = 1.0
 
 
 class OriginNotAllowed(AssayError):

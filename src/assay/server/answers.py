@@ -319,6 +319,22 @@ QUEUE: Final = Named(
         )
     ),
 )
+_KEY: Final = (
+    Member("id", _TEXT, required=True),
+    Member("name", _TEXT, required=True),
+    Member("tenant", _TEXT, required=True),
+    Member("user", _TEXT, required=True),
+    Member("roles", ListOf(_TEXT), required=True),
+    Member("addresses", ListOf(_TEXT), required=True),
+    Member("created_at", _TIME, required=True),
+    Member("expires_at", _TIME),
+    Member("last_used_at", _TIME),
+    Member("revoked_at", _TIME),
+    Member("state", Text(one_of=("active", "expired", "revoked")), required=True),
+)
+KEY: Final = Named("Key", Object(_KEY))
+NEW_KEY: Final = Named("NewKey", Object((*_KEY, Member("key", _TEXT, required=True))))
+KEYS: Final = page_of("KeyPage", KEY)
 LOG_SIZE: Final = Named("LogSize", Object((Member("size", _COUNT, required=True),)))
 ERROR: Final = Named(
     "Error",
@@ -326,6 +342,6 @@ ERROR: Final = Named(
 )
 DOCUMENTS: Final = (
     JOB, JOB_SUMMARY, JOBS, PROVIDER, PROVIDERS, COLLECTION, COLLECTIONS, BENCHMARK, BENCHMARKS, HISTORY, ARTIFACTS, HEALTH,
-    QUEUE, LOG_SIZE, ERROR,
+    QUEUE, KEY, NEW_KEY, KEYS, LOG_SIZE, ERROR,
 )  # fmt: skip
 """All of them."""

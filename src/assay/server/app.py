@@ -1,6 +1,6 @@
 """The ASGI application: what surrounds every request.
 
-For each request: an id, the web page it comes from, the route, the caller's scope, the handler, errors as JSON, a count.
+For each request: an id, the web page it comes from, the route, the gate, the handler, errors as JSON, a count.
 Everything else belongs to the handlers.
 """
 
@@ -19,11 +19,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from assay.model.errors import AssayError, MethodNotAllowed, OriginNotAllowed, PlainNotFound
 from assay.server import origins
+from assay.server.access.gate import Asked, Gate
 from assay.server.metrics.requests import NOT_FOUND, OTHER_METHOD
 from assay.server.respond import REQUEST_ID, error_response, no_content
 from assay.server.routes import Route, Table
-from assay.server.routes import Scope as Permission
-from assay.server.services import Services, require_worker
+from assay.server.services import Services
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +35,15 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class App:
     """Assay's API as an ASGI application."""
 
-    def __init__(self, table: Table, services: Services) -> None:
-        self.table = table
-        self.services = services
+    def __init__(self, table: Table, services: Services, gate: Gate) -> None:
+        self.table, self.services, self.gate = table, services, gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         began = time.perf_counter()
-        request_id, origin, tenant = _identity(scope)
+        request_id, origin, asked = _identity(scope)
+        tenant = ""
         method = scope["method"] if scope["method"] in _METHODS else OTHER_METHOD
         counted = self.services.metrics.requests
         received = sent = 0
@@ -87,8 +87,8 @@ class App:
                 response = no_content()
             else:
                 route = _route(found, scope, None if ours else origin)
-                if route.scope is Permission.WORK:
-                    require_worker(request)
+                who = scope["assay.caller"] = await self.gate.admit(asked, route, added)
+                tenant = who.tenant
                 response = await route.handler(request)
         except AssayError as error:
             response = self._refused(error, scope, request_id)
@@ -113,19 +113,29 @@ class App:
         return error_response(error, request_id)
 
 
-def _identity(scope: Scope) -> tuple[str, str | None, str]:
-    """Return the caller's request id (a new one, if it sent no sane one), the origin of the page that it is, its tenant."""
-    request_id, origin, tenant = "", None, ""
+def _identity(scope: Scope) -> tuple[str, str | None, Asked]:
+    """Return the caller's request id (a new one, if it sent no sane one), the origin of the page that it is, and what the
+    gate asks for. Of a header that is sent twice the first counts, but for those that proxies add to.
+    """
+    request_id, origin = "", None
+    client = scope.get("client")
+    asked = Asked(client[0] if client else "")
     for name, value in scope["headers"]:
         if name == b"origin":
             origin = value.decode("latin-1")
         elif name == b"x-tenant":
-            tenant = tenant or value.decode("latin-1")
+            asked.tenant = asked.tenant or value
+        elif name == b"x-user":
+            asked.user = asked.user or value
+        elif name == b"authorization":
+            asked.authorization = asked.authorization or value
+        elif name == b"x-forwarded-for":
+            asked.forwarded = asked.forwarded + b"," + value if asked.forwarded else value
         elif name == _ID_HEADER and 0 < len(value) <= 128 and value.isascii():
             text: str = value.decode("ascii")
             if text.isprintable():
                 request_id = text
-    return request_id or _new_id(), origin, tenant
+    return request_id or _new_id(), origin, asked
 
 
 def _new_id() -> str:

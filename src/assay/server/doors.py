@@ -12,6 +12,7 @@ from assay import listening
 from assay.config import Settings
 from assay.listening import Door, Limits, Tls
 from assay.model.errors import SettingInvalid
+from assay.server.access.gate import Gate
 from assay.server.app import App
 from assay.server.routes import Table
 from assay.server.services import Services
@@ -54,16 +55,16 @@ def bound(settings: Settings) -> Iterator[Listeners]:
         yield Listeners(api, metrics, loopback, tls)
 
 
-def doors(listeners: Listeners, at: Services) -> list[Door]:
+def doors(listeners: Listeners, at: Services, gate: Gate) -> list[Door]:
     """Return what is served on the listeners."""
     settings = at.settings
     limits = Limits(settings.idle_timeout_seconds, settings.max_header_bytes)
-    api = App(table(), at)
+    api = App(table(), at, gate)
     opened = [Door(api, listeners.api, listeners.tls, limits)]
     if listeners.loopback:
         opened.append(Door(api, listeners.loopback, None, limits))
     if listeners.metrics:
-        scrape = App(Table([route for route in ROUTES if route.name == "metrics"]), at)
+        scrape = App(Table([route for route in ROUTES if route.name == "metrics"]), at, gate)
         opened.append(Door(scrape, listeners.metrics, None, limits))
     return opened
 

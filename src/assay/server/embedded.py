@@ -17,8 +17,8 @@ from assay.config import SETTINGS, Settings
 
 log = logging.getLogger(__name__)
 
-_PASSWORDS = ("ASSAY_DATABASE", "ASSAY_REDIS")
-"""Variables that may hold a password, which the worker does not need."""
+_NOT_FOR_WORKERS = {"ASSAY_DATABASE", "ASSAY_REDIS", "ASSAY_API_KEY"}
+"""Variables of the server that may hold a secret."""
 _STEADY_S = 10.0
 _LONGEST_PAUSE_S = 10.0
 
@@ -62,7 +62,7 @@ class EmbeddedWorker:
         name = worker_name(settings, self._url)
         command = (sys.executable, "-m", "assay", "worker", "--server", self._url, "--name", name, "--parent-pipe")
         environment = {
-            **{name: value for name, value in os.environ.items() if name not in _PASSWORDS},
+            **{name: value for name, value in os.environ.items() if name not in _NOT_FOR_WORKERS},
             "ASSAY_WORKER_KEY": self._key,
             "ASSAY_DATA": str(settings.data),
             "ASSAY_SECRETS_DIR": str(settings.secrets_dir),

@@ -52,3 +52,4 @@ LEASE: Final[dict[str, Any]] = {"incarnation": "5f0c", "free": 2, "wait_s": 0}
 HEARTBEAT: Final[dict[str, Any]] = {"incarnation": "5f0c", "holding": []}
 START: Final[dict[str, Any]] = {"fence": 1}
 ENDING: Final[dict[str, Any]] = {"fence": 1, "outcome": "completed", "metrics": {"accuracy": 0.9}}
+KEY: Final[dict[str, Any]] = {"name": "ann", "roles": ["user"], "tenant": "team-a", "expires_in_seconds": 7776000}

@@ -10,7 +10,20 @@ from typing import Any
 import msgspec
 
 from assay import __version__
-from assay.model.errors import AssayError, BadRequest, OriginNotAllowed
+from assay.model.access import UNCHECKED, Cost
+from assay.model.errors import (
+    AddressBanned,
+    AddressNotAllowed,
+    AssayError,
+    BadRequest,
+    InvalidKey,
+    KeyMismatch,
+    OriginNotAllowed,
+    RateLimited,
+    ScopeMissing,
+    Unauthorised,
+    WorkerOfOneTenant,
+)
 from assay.server.answers import DOCUMENTS
 from assay.server.origins import SAFE_METHODS
 from assay.server.routes import Described, Header, Query, Route, Scope
@@ -25,6 +38,7 @@ _IN_PATH = {
     "collection_id": "id of a collection",
     "worker": "name of a worker",
     "run_id": "id of a run",
+    "key_id": "id of an API key: what stands between its two underscores",
 }
 _REQUEST_ID = Header("X-Global-Transaction-Id", "the request's id in logs and errors; one is made where none is sent")
 _NAME = {"type": "string", "maxLength": LONGEST_NAME, "pattern": r"^[^\x00-\x1f\x7f]*$"}
@@ -34,6 +48,8 @@ _CALLER = (
 )
 _RETRY_AFTER = Header("Retry-After", "seconds after which the same request may succeed")
 _ANSWERED_ID = Header("X-Global-Transaction-Id", "the request's id")
+_KEYED = (BadRequest, Unauthorised, InvalidKey, ScopeMissing, KeyMismatch, AddressBanned)
+"""What a request may be refused with before its handler sees it."""
 _JSON = "application/json"
 
 
@@ -61,7 +77,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "components": {
             "schemas": named | of_structs,
             "securitySchemes": {
-                "worker": {"type": "http", "scheme": "bearer", "description": "the key of workers, ASSAY_WORKER_KEY"}
+                "key": {"type": "http", "scheme": "bearer", "description": "an API key with the scope that is named"}
             },
         },
     }
@@ -80,8 +96,8 @@ def _operation(route: Route, routes: Sequence[Route]) -> dict[str, Any]:
         if route.example is not None:
             content[_JSON]["example"] = route.example
         out["requestBody"] = {"required": route.body_required, "content": content}
-    if route.scope is Scope.WORK:
-        out["security"] = [{"worker": []}]
+    if route.scope is not Scope.OPEN:  # while there is no key, most calls need none
+        out["security"] = [*([{}] if route.scope in UNCHECKED else []), {"key": [route.scope.value]}]
     return out
 
 
@@ -128,9 +144,11 @@ def _responses(route: Route, routes: Sequence[Route]) -> dict[int, dict[str, Any
             answer["links"] = links
         out[status] = answer
     by_status: dict[int, list[type[AssayError]]] = {}
-    of_headers = () if route.scope is Scope.OPEN else (BadRequest,)
+    keyed = () if route.scope is Scope.OPEN else _KEYED
+    of_worker = (WorkerOfOneTenant,) if route.scope is Scope.WORK else ()
     guarded = () if route.method in SAFE_METHODS else (OriginNotAllowed,)
-    for error in (*route.errors, *of_headers, *guarded):
+    limited = () if route.cost_class is Cost.FREE else (RateLimited,)
+    for error in (*route.errors, *keyed, *of_worker, *guarded, *limited, AddressNotAllowed):
         by_status.setdefault(error.status, []).append(error)
     for status, errors in by_status.items():
         out.setdefault(status, _refusal(errors))
@@ -141,6 +159,8 @@ def _refusal(errors: list[type[AssayError]]) -> dict[str, Any]:
     """Return the answer that refuses a request with one of several errors of one status."""
     codes = list(dict.fromkeys(error.code for error in errors))
     headers = [_RETRY_AFTER] if any(error.retry_after for error in errors) else []
+    if any("WWW-Authenticate" in error.headers for error in errors):
+        headers.append(Header("WWW-Authenticate", "how to send a key (RFC 6750)"))
     answer = _answer("Codes: " + ", ".join(f"`{code}`" for code in codes), (*headers, _ANSWERED_ID))
     one_of = {"properties": {"message_code": {"enum": codes}}}
     answer["content"] = {_JSON: {"schema": {"allOf": [{"$ref": "#/components/schemas/Error"}, one_of]}}}

@@ -20,7 +20,10 @@ _HEADERS = [
         b"access-control-allow-headers",
         b"Content-Type, Authorization, X-Global-Transaction-Id, X-Tenant, X-User, Idempotency-Key, If-None-Match, Prefer",
     ),
-    (b"access-control-expose-headers", b"X-Global-Transaction-Id, ETag, Retry-After"),
+    (
+        b"access-control-expose-headers",
+        b"X-Global-Transaction-Id, ETag, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate",
+    ),
     (b"access-control-max-age", b"3600"),
 ]
 

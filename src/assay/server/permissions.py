@@ -1,6 +1,7 @@
 """Who may change what, where the settings ask for more than a tenant: owners, administrators, and code of one's own.
 
-The user is what the proxy in front of the server says (`X-User`). All of this is off unless it is asked for.
+The user is that of the API key, or without keys what the proxy in front of the server says (`X-User`). All of this is off
+unless it is asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from assay.model.access import Scope
 from assay.model.errors import LocalCodeRefused, NotOwner, ReservedUser
 from assay.scheduler.catalogue import SYSTEM
 from assay.server.services import Caller, caller, services
@@ -72,4 +74,6 @@ def code_of_resource(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_administrator(request: Request, who: Caller) -> bool:
+    if who.key and Scope.TENANT_MANAGE in who.scopes:
+        return True
     return bool(who.user) and who.user in services(request).settings.admins

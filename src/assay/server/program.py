@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
 import secrets
@@ -19,7 +18,7 @@ from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
 from assay.config.masking import differing
 from assay.config.values import MEMORY
-from assay.model.errors import ExtraMissing, SettingInvalid, StoreUnusable
+from assay.model.errors import AssayError, ExtraMissing, SettingInvalid, StoreUnusable
 from assay.scheduler import recovery, shared_clock
 from assay.scheduler.catalogue import Catalogue
 from assay.scheduler.catalogue_watch import CatalogueWatch
@@ -27,6 +26,11 @@ from assay.scheduler.durations import Durations
 from assay.scheduler.offerings import Offerings
 from assay.scheduler.outbox import Outbox
 from assay.scheduler.quota_file import QuotaFile
+from assay.server.access.bans import Bans
+from assay.server.access.gate import Gate, Rules
+from assay.server.access.keyring import Keyring
+from assay.server.access.limits import Limiter, MemoryLimiter
+from assay.server.access.roles import roles_of
 from assay.server.documents import Documents
 from assay.server.doors import Listeners, bound, doors
 from assay.server.embedded import EmbeddedWorker
@@ -35,6 +39,7 @@ from assay.server.metrics import Metrics
 from assay.server.pulse import Pulse
 from assay.server.services import Services
 from assay.store.base import Store
+from assay.store.keys import AnyKey
 from assay.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:  # its library is an extra
@@ -53,7 +58,7 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
     CatalogueInvalid, SettingInvalid before anything is started. End the process with `os._exit` afterwards (see
     `assay.listening`).
     """
-    refuse_strangers(settings)
+    roles_of(settings)
     sys.setswitchinterval(_TURN_S)
     watch = CatalogueWatch(settings.catalog)
     entries = watch.read()
@@ -90,7 +95,17 @@ async def _serve(
     prepare(settings)
     redis = open_redis(settings)
     store = await open_store(settings, redis)
+    try:
+        await refuse_strangers(settings, store)
+    except AssayError:
+        await store.close()
+        raise
     await shared_clock.measure(store)
+    worker_key = os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32)
+    keyring = Keyring(store, roles_of(settings))
+    limiter = limiter_of(settings)
+    bans = Bans(settings.ban_after, settings.ban_seconds, settings.ban_longest_seconds)
+    gate = Gate(Rules.of(settings), keyring, limiter, bans, worker_key)
     at = Services(
         settings=settings,
         store=store,
@@ -104,7 +119,7 @@ async def _serve(
         metrics=Metrics(listeners.url, redis),
         pulse=Pulse(store, redis),
         redis=redis,
-        worker_key=os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32),
+        keyring=keyring,
     )
     store.changes.listen(at.metrics.transitions.told)
     store.changes.listen(at.durations.told)
@@ -115,8 +130,9 @@ async def _serve(
         asyncio.create_task(watch.follow(at.offerings)),
         asyncio.create_task(quotas.follow()),
         asyncio.create_task(Outbox(store, settings).empty()),
+        asyncio.create_task(keyring.note_used()),
     ]
-    embedded = EmbeddedWorker(settings, listeners.worker_url, at.worker_key) if worker else None
+    embedded = EmbeddedWorker(settings, listeners.worker_url, worker_key) if worker else None
     if embedded:
         keeping = asyncio.create_task(embedded.keep())
         tasks.append(keeping)
@@ -129,7 +145,7 @@ async def _serve(
 
     if listeners.metrics_url:
         log.info("metrics are on %s", listeners.metrics_url)
-    serving = asyncio.create_task(listening.serve_all(doors(listeners, at), stopping))
+    serving = asyncio.create_task(listening.serve_all(doors(listeners, at, gate), stopping))
     sys.stdout.write(f"assay ready on {listeners.url}\n")
     sys.stdout.flush()
     try:
@@ -141,26 +157,36 @@ async def _serve(
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        if limiter:
+            await limiter.close()
         await store.close()
         if redis:
             await redis.close()
 
 
-def refuse_strangers(settings: Settings) -> None:
-    """Raise SettingInvalid for an address that others reach, unless the user has said that this is meant.
+def limiter_of(settings: Settings) -> Limiter | None:
+    """Return what counts calls; None where no rate is set."""
+    rates = settings.rate_limits.in_force(settings.on_loopback)
+    return MemoryLimiter(rates) if rates else None
 
-    Whoever reaches the server can start processes on its machine.
+
+async def refuse_strangers(settings: Settings, store: Store) -> None:
+    """Raise SettingInvalid for an address that others reach while there is no API key, unless the user has said that this
+    is meant.
+
+    Whoever reaches such a server can start processes on its machine.
     """
-    try:
-        loopback = ipaddress.ip_address(settings.host).is_loopback
-    except ValueError:
-        loopback = settings.host == "localhost"
-    if not loopback and not settings.open_access:
+    if not (settings.on_loopback or settings.open_access or await store.lookup(AnyKey())):
         problem = (
-            "others can reach this address, and whoever does can start processes here. Listen on 127.0.0.1 behind a proxy "
-            "that checks callers, or say that this is meant with --open-access"
+            "others can reach this address, and there is no API key yet to tell who may do what. Make the first one with "
+            "`assay keys create NAME --role admin --offline` (and the same --data or --database), or listen on 127.0.0.1 "
+            "behind a proxy that checks callers, or say with --open-access that everybody may do everything here"
         )
         raise SettingInvalid(name="host", origin=settings.origins["host"], problem=problem)
+    if settings.require_keys and not await store.lookup(AnyKey()):
+        log.warning(
+            "keys are required, and there is none yet: make one with `assay keys create NAME --role admin --offline`"
+        )
 
 
 async def open_store(settings: Settings, redis: Redis | None = None) -> Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,8 +63,8 @@ def error_response(error: AssayError, request_id: str) -> Response:
     """Return an error: its stable code, its sentence (twice: some clients read `detail`), and the request's id."""
     if isinstance(error, PlainNotFound):
         return Response(b"404 page not found\n", 404, {"X-Content-Type-Options": "nosniff"}, "text/plain")
-    headers = {"X-Content-Type-Options": "nosniff"}
+    headers = {"X-Content-Type-Options": "nosniff", **error.headers}
     if error.retry_after is not None:
-        headers["Retry-After"] = str(round(error.retry_after))
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
     body = {"message_code": error.code, "message": error.message, "trace": request_id, "detail": error.message}
     return json_response(body, error.status, headers)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from assay.model.access import Cost
+from assay.model.access import Scope as Scope
 from assay.model.errors import AssayError
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -26,16 +28,6 @@ class Schematic(Protocol):
 
 Described = Schematic | type | str | tuple[str, ...]
 """JSON of a shape or of a struct of the worker protocol, or bytes of one of several media types."""
-
-
-class Scope(enum.StrEnum):
-    """What a caller must be allowed to do."""
-
-    OPEN = "open"
-    READ = "read"
-    WRITE = "write"
-    WORK = "work"
-    """Only a worker with its key."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +64,8 @@ class Route:
     handler: Handler
     summary: str
     scope: Scope = Scope.READ
+    cost: Cost | None = None
+    """What a call costs; None: by its method a read or a write."""
     tag: str = "evaluations"
     body: Described | None = None
     body_required: bool = True
@@ -85,6 +79,11 @@ class Route:
     makes: str = ""
     """The parameter of other paths that `resource.id` of the answer fills."""
     errors: Sequence[type[AssayError]] = ()
+
+    @cached_property
+    def cost_class(self) -> Cost:
+        """The class whose rate limits the route."""
+        return self.cost or (Cost.READ if self.method in ("GET", "HEAD") else Cost.WRITE)
 
 
 class Table:

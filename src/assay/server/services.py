@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import hmac
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
 from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
-from assay.model.errors import BadRequest, Unauthorised
+from assay.model.access import Scope
+from assay.model.errors import BadRequest
 from assay.scheduler.durations import Durations
 from assay.scheduler.offerings import Offerings
 from assay.scheduler.quota_file import QuotaFile
+from assay.server.access.keyring import Keyring
 from assay.server.documents import Documents
 from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
@@ -48,16 +49,25 @@ class Services:
     durations: Durations
     redis: Redis | None
     """What servers share beside the store; None where no Redis is used."""
-    worker_key: str = field(repr=False)
+    keyring: Keyring
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request. `tenant` empty: no tenant."""
+    """Who makes a request, as the gate found out. `tenant` empty: no tenant."""
 
     tenant: str
     user: str
-    is_worker: bool
+    scopes: frozenset[Scope]
+    key: str = ""
+    """The prefix of the API key; empty without one."""
+    every_tenant: bool = False
+    """Whether the key is for all tenants, of which `tenant` is the one that was asked for."""
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether a worker calls: it speaks for runs of all tenants."""
+        return Scope.WORK in self.scopes
 
 
 def services(request: Request) -> Services:
@@ -67,36 +77,19 @@ def services(request: Request) -> Services:
 
 
 def caller(request: Request) -> Caller:
-    """Return who makes the request. Raises BadRequest for a name that is none."""
-    found: Caller | None = request.scope.get("assay.caller")
-    if found is None:
-        found = request.scope["assay.caller"] = _caller(request)
+    """Return who makes the request."""
+    found: Caller = request.scope["assay.caller"]
     return found
-
-
-def _caller(request: Request) -> Caller:
-    named = {b"x-tenant": b"", b"x-user": b"", b"authorization": b""}
-    for name, value in request.scope["headers"]:
-        if name in named:
-            named[name] = named[name] or value
-    tenant, user, key = named.values()
-    is_worker = bool(key) and hmac.compare_digest(key.removeprefix(b"Bearer "), services(request).worker_key.encode())
-    return Caller(_name("X-Tenant", tenant), _name("X-User", user), is_worker)
 
 
 def bounded(request: Request, name: str) -> str:
     """Return a header that names something; empty if not given. Raises BadRequest for one that is no name."""
-    return _name(name, request.headers.get(name, "").encode("latin-1"))
+    return named(name, request.headers.get(name, "").encode("latin-1"))
 
 
-def _name(header: str, value: bytes) -> str:
+def named(header: str, value: bytes) -> str:
+    """Return the value of a header that names something. Raises BadRequest for one that is no name."""
     text = value.decode("latin-1")
     if len(text) > LONGEST_NAME or _CONTROL.search(text):
         raise BadRequest(error=f"the header {header} must have at most {LONGEST_NAME} characters, none of control")
     return text
-
-
-def require_worker(request: Request) -> None:
-    """Raise Unauthorised unless a worker with its key calls."""
-    if not caller(request).is_worker:
-        raise Unauthorised

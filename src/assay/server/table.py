@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from assay.model import offering, protocol, submission
+from assay.model.access import Cost
 from assay.model.errors import (
     BadQueryValue,
     BodyTooLarge,
@@ -23,6 +24,7 @@ from assay.model.errors import (
     LocalCodeRefused,
     ModelUrlRequired,
     NotFound,
+    NotGrantable,
     NothingToRerun,
     NotOwner,
     PatchNotAllowed,
@@ -35,13 +37,13 @@ from assay.model.errors import (
     StoreUnavailable,
     TooManyBenchmarks,
     TooManyJobs,
-    Unauthorised,
     UnknownQuery,
     UnknownWorker,
     ValidationFailed,
 )
+from assay.model.keys import REQUEST as KEY_REQUEST
 from assay.scheduler.reruns import RERUN
-from assay.server import answers, docs, examples, health, queue
+from assay.server import answers, docs, examples, health, keys, queue
 from assay.server.evalhub import artifacts, benchmarks, events, exports, history, jobs, logs
 from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, SORTS, Face
 from assay.server.routes import Header, Query, Route, Scope, Table
@@ -50,7 +52,7 @@ from assay.server.workers import leases, runs
 _BYTES = "application/octet-stream"
 _TEXT = "text/plain"
 _BODY = (InvalidJson, ValidationFailed, BodyTooLarge, BodyTooSlow, StoreUnavailable)
-_WORK = (Unauthorised, InvalidJson, BodyTooLarge, BodyTooSlow, StoreUnavailable)
+_WORK = (InvalidJson, BodyTooLarge, BodyTooSlow, StoreUnavailable)
 _PAGE = (
     Query("limit", "integer", "items on a page; 0 for all"),
     Query("offset", "integer", "items to pass over"),
@@ -91,6 +93,7 @@ _COLLECTIONS = "/api/v1/evaluations/collections"
 _BENCHMARK = _JOBS + "/{job_id}/benchmarks/{benchmark_index}"
 _WORKER = "/api/v1/workers/{worker}"
 _RUN = "/api/v1/runs/{run_id}"
+_KEYS = "/api/v1/keys"
 
 _SHAPES = {"provider": offering.PROVIDER, "collection": offering.COLLECTION}
 _ANSWERS = {
@@ -109,7 +112,7 @@ def _list_query(parameters: Sequence[str]) -> tuple[Query, ...]:
 def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
     """Return the routes of providers or of collections."""
     kind, one = face.kind, path + f"/{{{face.kind}_id}}"
-    name, body, write = kind.capitalize(), _SHAPES[kind], Scope.WRITE
+    name, body, write = kind.capitalize(), _SHAPES[kind], Scope.CATALOGUE_WRITE
     one_answer, many, example = *_ANSWERS[kind], examples.OF_RESOURCE[kind]
     change = (*_BODY, NotFound, face.read_only, NotOwner, LocalCodeRefused)
     patch = (InvalidPatchOperation, PatchNotAllowed)
@@ -135,6 +138,8 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
             path,
             face.page,
             f"List {kind}s: the catalogue's by id, then your own, newest first.",
+            scope=Scope.CATALOGUE_READ,
+            cost=Cost.LIST,
             query=_list_query(face.parameters),
             answers={200: many},
             errors=(BadQueryValue, QueryValueNotAllowed, UnknownQuery, QueryMismatch),
@@ -153,7 +158,16 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
             makes=f"{kind}_id",
             errors=(*_BODY, ReservedUser, LocalCodeRefused),
         ),
-        Route(f"get{name}", "GET", one, face.get, f"Read a {kind}.", answers={200: one_answer}, errors=(NotFound,)),
+        Route(
+            f"get{name}",
+            "GET",
+            one,
+            face.get,
+            f"Read a {kind}.",
+            scope=Scope.CATALOGUE_READ,
+            answers={200: one_answer},
+            errors=(NotFound,),
+        ),
         Route(
             f"replace{name}",
             "PUT",
@@ -203,14 +217,15 @@ ROUTES = (
     Route(
         "reportBenchmark", "POST", _JOBS + "/{job_id}/events", events.report,
         "Report on a benchmark of a job; what adapters call.",
-        scope=Scope.WRITE, body=submission.EVENT, example=examples.EVENT, answers={204: ""},
+        scope=Scope.RUNS_REPORT, body=submission.EVENT, example=examples.EVENT, answers={204: ""},
         errors=(*_BODY, NotFound, JobIsTerminal, StaleFence),
     ),
     Route(
         "submitJob", "POST", _JOBS, jobs.create,
         "Submit an evaluation. An Idempotency-Key header makes a repeated request answer with the job of the first.",
-        scope=Scope.WRITE, body=submission.JOB, example=examples.JOB, answers={202: answers.JOB}, answer_headers=(_WARNING,),
-        makes="job_id", headers=(Header("Idempotency-Key", "names the submission, so that it can be repeated"),),
+        scope=Scope.JOBS_WRITE, cost=Cost.SUBMIT, body=submission.JOB, example=examples.JOB, answers={202: answers.JOB},
+        answer_headers=(_WARNING,), makes="job_id",
+        headers=(Header("Idempotency-Key", "names the submission, so that it can be repeated"),),
         errors=(
             *_BODY, NotFound, DoesNotExist, ModelUrlRequired, ShaIsReadOnly, ExperimentTrackingOff, EmptyCollection,
             PreflightFailed, EngineMissing, CredentialInBody, ReservedUser, IdempotencyMismatch, LocalCodeRefused,
@@ -218,7 +233,7 @@ ROUTES = (
         ),
     ),
     Route(
-        "listJobs", "GET", _JOBS, jobs.page, "List jobs, newest first.",
+        "listJobs", "GET", _JOBS, jobs.page, "List jobs, newest first.", cost=Cost.LIST,
         query=(*_PAGE, *_FILTERS, Query("fields", "string", "`summary` leaves out all but ids, times, states, scores",
                                         one_of=("summary",))),
         answers={200: answers.JOBS}, errors=(BadQueryValue, UnknownQuery, QueryValueNotAllowed),
@@ -226,7 +241,7 @@ ROUTES = (
     Route(
         "deleteJob", "DELETE", _JOBS + "/{job_id}", jobs.delete,
         "Cancel a job; with hard_delete=true delete it and everything that belongs to it.",
-        scope=Scope.WRITE, query=(Query("hard_delete", "boolean", "delete for good"),), answers={204: ""},
+        scope=Scope.JOBS_WRITE, query=(Query("hard_delete", "boolean", "delete for good"),), answers={204: ""},
         errors=(BadQueryValue, NotFound, NotOwner, JobIsTerminal, StoreUnavailable),
     ),
     Route(
@@ -235,25 +250,29 @@ ROUTES = (
     ),
     Route(
         "getBenchmarkLogs", "GET", _BENCHMARK + "/logs", logs.of_benchmark, "Read or follow the log of one benchmark.",
+        cost=Cost.STREAM,
         query=(*_LOG_QUERY, Query("follow", "boolean", "go on until the benchmark has ended")),
         answers={200: _TEXT}, errors=(BadQueryValue, NotFound),
     ),
     Route("getHistory", "GET", _JOBS + "/{job_id}/history", history.page, "Read what has happened to a job, in order.",
+          cost=Cost.LIST,
           query=(Query("after", "integer", "events after this sequence number"),
                  Query("limit", "integer", "at most 1000", least=1)),
           answers={200: answers.HISTORY}, errors=(BadQueryValue, UnknownQuery, NotFound)),
     Route("rerunJob", "POST", _JOBS + "/{job_id}/rerun", benchmarks.rerun,
           "Submit a job again, from the same plans: all its benchmarks, or only those that failed.",
-          scope=Scope.WRITE, body=RERUN, body_required=False, example=examples.RERUN, answers={202: answers.JOB},
-          makes="job_id", errors=(*_BODY, NotFound, NothingToRerun, ReservedUser, TooManyJobs)),
+          scope=Scope.JOBS_WRITE, cost=Cost.SUBMIT, body=RERUN, body_required=False, example=examples.RERUN,
+          answers={202: answers.JOB}, makes="job_id", errors=(*_BODY, NotFound, NothingToRerun, ReservedUser, TooManyJobs)),
     Route("cancelBenchmark", "DELETE", _BENCHMARK, benchmarks.cancel, "Cancel one benchmark of a job; the others go on.",
-          scope=Scope.WRITE, answers={204: ""}, errors=(NotFound, NotOwner, JobIsTerminal, StoreUnavailable)),
+          scope=Scope.JOBS_WRITE, answers={204: ""}, errors=(NotFound, NotOwner, JobIsTerminal, StoreUnavailable)),
     Route("exportJob", "GET", _JOBS + "/{job_id}/results.csv", exports.of_job, "Read the results of a job as CSV.",
           answers={200: "text/csv"}, answer_headers=(_NAME,), errors=(NotFound,)),
     Route("exportJobs", "GET", "/api/v1/evaluations/results.csv", exports.of_jobs,
           "Read the results of all jobs that the filters select, as CSV.",
+          cost=Cost.LIST,
           query=_FILTERS, answers={200: "text/csv"}, answer_headers=(_NAME,), errors=(BadQueryValue, UnknownQuery)),
     Route("listBenchmarks", "GET", "/api/v1/evaluations/benchmarks", benchmarks.page, "List benchmarks of all providers.",
+          scope=Scope.CATALOGUE_READ, cost=Cost.LIST,
           query=_list_query(benchmarks.LIST_PARAMETERS), answers={200: answers.BENCHMARKS},
           errors=(BadQueryValue, UnknownQuery)),
     Route("listArtifacts", "GET", _BENCHMARK + "/artifacts", artifacts.page, "List the artifacts of a benchmark.",
@@ -266,39 +285,51 @@ ROUTES = (
     *_resource_routes(COLLECTIONS, _COLLECTIONS),
     Route("getQueue", "GET", "/api/v1/queue", queue.page,
           "Read what waits in the queue, in the order in which it will start: its place, what it waits for, until when.",
-          tag="queue", query=(Query("limit", "integer", "at most 1000", least=1),
-                              Query("offset", "integer", "runs to pass over"), Query("job_id", "string", "only this job's")),
+          scope=Scope.QUEUE_READ, cost=Cost.LIST, tag="queue",
+          query=(Query("limit", "integer", "at most 1000", least=1),
+                 Query("offset", "integer", "runs to pass over"), Query("job_id", "string", "only this job's")),
           answers={200: answers.QUEUE}, errors=(BadQueryValue, UnknownQuery)),
     Route("health", "GET", "/api/v1/health", health.health, "Say whether the server works.",
-          scope=Scope.OPEN, tag="service", answers={200: answers.HEALTH, 503: answers.HEALTH}),
+          scope=Scope.OPEN, cost=Cost.FREE, tag="service", answers={200: answers.HEALTH, 503: answers.HEALTH}),
     Route("metrics", "GET", "/metrics", health.metrics, "Scrape metrics, in Prometheus' text format.",
-          scope=Scope.OPEN, tag="service", answers={200: _TEXT}),
+          scope=Scope.METRICS_READ, tag="service", answers={200: _TEXT}),
     Route("openapi", "GET", "/openapi.yaml", docs.openapi, "This document, as YAML, or JSON where that is accepted.",
           scope=Scope.OPEN, tag="service", answers={200: ("application/yaml", "application/json")}),
     Route("docs", "GET", "/docs", docs.page, "The API's documentation, as a page.",
           scope=Scope.OPEN, tag="service", answers={200: "text/html"}),
+    Route("createKey", "POST", _KEYS, keys.create, "Make an API key. Its text is in this answer and nowhere else.",
+          scope=Scope.KEYS_MANAGE, tag="keys", body=KEY_REQUEST, example=examples.KEY, answers={201: answers.NEW_KEY},
+          errors=(*_BODY, ReservedUser, NotGrantable)),
+    Route("listKeys", "GET", _KEYS, keys.page, "List API keys, newest first, without their texts.",
+          scope=Scope.KEYS_MANAGE, cost=Cost.LIST, tag="keys", query=_PAGE, answers={200: answers.KEYS},
+          errors=(BadQueryValue, UnknownQuery)),
+    Route("getKey", "GET", _KEYS + "/{key_id}", keys.get, "Read what is known of an API key.",
+          scope=Scope.KEYS_MANAGE, tag="keys", answers={200: answers.KEY}, errors=(NotFound,)),
+    Route("revokeKey", "DELETE", _KEYS + "/{key_id}", keys.revoke, "Revoke an API key, for good.",
+          scope=Scope.KEYS_MANAGE, tag="keys", answers={204: ""}, errors=(NotFound, StoreUnavailable)),
     Route("registerWorker", "POST", "/api/v1/workers", leases.register, "Enter a worker.",
-          scope=Scope.WORK, tag="workers", body=protocol.Registration, example=examples.REGISTRATION,
+          scope=Scope.WORK, cost=Cost.FREE, tag="workers", body=protocol.Registration, example=examples.REGISTRATION,
           answers={200: protocol.Registered}, errors=_WORK),
     Route("leaseRuns", "POST", _WORKER + "/lease", leases.lease, "Wait for runs to carry out.",
-          scope=Scope.WORK, tag="workers", body=protocol.LeaseRequest, example=examples.LEASE,
+          scope=Scope.WORK, cost=Cost.FREE, tag="workers", body=protocol.LeaseRequest, example=examples.LEASE,
           answers={200: protocol.LeaseAnswer}, errors=(*_WORK, UnknownWorker)),
     Route("heartbeat", "POST", _WORKER + "/heartbeat", leases.heartbeat, "Renew a worker's leases.",
-          scope=Scope.WORK, tag="workers", body=protocol.Heartbeat, example=examples.HEARTBEAT,
+          scope=Scope.WORK, cost=Cost.FREE, tag="workers", body=protocol.Heartbeat, example=examples.HEARTBEAT,
           answers={200: protocol.HeartbeatAnswer}, errors=(*_WORK, UnknownWorker)),
     Route("startRun", "POST", _RUN + "/start", runs.start, "The run's process has started.",
-          scope=Scope.WORK, tag="workers", body=protocol.Start, example=examples.START,
+          scope=Scope.WORK, cost=Cost.FREE, tag="workers", body=protocol.Start, example=examples.START,
           answers={204: ""}, errors=(*_WORK, StaleFence)),
     Route("endRun", "POST", _RUN + "/end", runs.end, "An attempt has ended.",
-          scope=Scope.WORK, tag="workers", body=protocol.Ending, example=examples.ENDING,
+          scope=Scope.WORK, cost=Cost.FREE, tag="workers", body=protocol.Ending, example=examples.ENDING,
           answers={204: ""}, errors=(*_WORK, StaleFence)),
     Route("appendLog", "POST", _RUN + "/log", runs.log, "Append to the log of an attempt.",
-          scope=Scope.WORK, tag="workers", query=(_FENCE, Query("offset", "integer", "where in the log the body begins")),
+          scope=Scope.WORK, cost=Cost.FREE, tag="workers",
+          query=(_FENCE, Query("offset", "integer", "where in the log the body begins")),
           body=_BYTES, answers={200: answers.LOG_SIZE}, errors=(*_WORK, BadQueryValue, StaleFence, FolderUnavailable)),
     Route("putArtifact", "PUT", _RUN + "/artifacts/{name}", runs.artifact, "Store an artifact of an attempt.",
-          scope=Scope.WORK, tag="workers", query=(_FENCE,), body=_BYTES, body_required=False,
+          scope=Scope.WORK, cost=Cost.FREE, tag="workers", query=(_FENCE,), body=_BYTES, body_required=False,
           answers={201: protocol.ArtifactRef},
-          errors=(Unauthorised, BadQueryValue, StaleFence, StoreUnavailable, FolderUnavailable)),
+          errors=(BadQueryValue, StaleFence, StoreUnavailable, FolderUnavailable)),
 )  # fmt: skip
 
 

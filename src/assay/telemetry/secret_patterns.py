@@ -52,6 +52,7 @@ _ALTERNATIVES = (
     rb"://[^\s/?#'\"@:<>]{0,256}:([^\s/?#'\"@<>]" + _AT_LEAST % (1, MAX_VALUE) + rb")(?=@)",
     rb"://([^\s/?#'\"@:<>]" + _AT_LEAST % (16, MAX_VALUE) + rb")(?=@)",
     *(_key_with_prefix(prefix) for prefix in _KEY_PREFIXES),
+    rb"a(?<![a-z0-9_]a)ssay_[0-9a-f]{12}_[0-9a-f]{64}",  # an API key of Assay's
     rb"e(?<![a-z0-9_]e)yj[a-z0-9_-]{8,4096}\.[a-z0-9_-]" + _AT_LEAST % (8, MAX_VALUE) + rb"(?:\.[a-z0-9_-]{0,1024})?",
 )
 _PATTERN = re.compile(b"|".join(_ALTERNATIVES))

@@ -21,7 +21,7 @@ from assay.client.workers import Refused, ServerGone, WorkerApi
 from assay.engines.base import Executor, Site
 from assay.engines.registry import executors
 from assay.gateway import Gateway, MlflowServer
-from assay.model.errors import BadRequest, Unauthorised
+from assay.model.errors import BadRequest
 from assay.model.protocol import Heartbeat, LeaseRequest, Registered, Registration
 from assay.runtimes import tree
 from assay.worker import folders
@@ -60,8 +60,8 @@ class WorkerOptions:
 def work(options: WorkerOptions) -> None:
     """Work until SIGINT or SIGTERM.
 
-    Raises Unauthorised when the server does not know the key, and BadRequest when the name is no name or another's, the
-    data folder cannot be written, or no Assay server answers at the address.
+    Raises BadRequest when the server does not take the key, the name is no name or another's, the data folder cannot be
+    written, or no Assay server answers at the address.
     """
     check_name(options.name)
     eventloop.run(_Worker(options).run())
@@ -186,7 +186,7 @@ class _Worker:
                 return await api.register(registration)
             except Refused as refusal:
                 if refusal.status in (401, 403):
-                    raise Unauthorised from refusal
+                    raise BadRequest(error=f"{self._options.server} does not take this worker: {refusal}") from refusal
                 problem = f"{self._options.server} does not take this worker: it answers {refusal.status}"
                 remedy = "Check that --server is the URL of an Assay server of the same version."
                 raise BadRequest(error=f"{problem} ({str(refusal).strip()}). {remedy}") from refusal

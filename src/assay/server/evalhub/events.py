@@ -31,8 +31,8 @@ async def report(request: Request) -> Response:
     await at.store.apply(
         ReportRun(
             job_id=request.path_params["job_id"],
-            # Adapters send no tenant. A tenant that is sent must be the job's.
-            tenant=None if who.is_worker else who.tenant or None,
+            # Adapters send no tenant. A tenant that is sent, or that a key is of, must be the job's.
+            tenant=None if who.is_worker else who.tenant if who.key else who.tenant or None,
             provider_id=event["provider_id"],
             benchmark_id=event["id"],
             index=event["benchmark_index"],
