@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -54,15 +55,17 @@ def test_a_store_that_is_away_for_a_while_asks_to_be_tried_again() -> None:
 @pytest.mark.parametrize("kind", ERRORS)
 def test_the_details_fill_every_brace_of_the_sentence(kind: type[AssayError]) -> None:
     names = braces(kind)
-    error = kind(**{name: f"<{name} {{x}}>" for name in names})
+    details: dict[str, Any] = {name: f"<{name} {{x}}>" for name in names}
+    error = kind(**details)
     for name in names:
         assert f"<{name} {{x}}>" in error.message
     assert str(error) == error.message
-    assert error.details == {name: f"<{name} {{x}}>" for name in names}
+    assert error.details == details
 
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_a_sentence_is_one_line_of_plain_text(kind: type[AssayError]) -> None:
-    message = kind(**dict.fromkeys(braces(kind), "x")).message
+    details: dict[str, Any] = dict.fromkeys(braces(kind), "x")
+    message = kind(**details).message
     assert message == message.strip()
     assert "\n" not in message

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.server import catalogue
+from tests.server.access.keyed import Keyed, keyed_server
 from tests.server.acting import KEY, Worker
 from tests.server.client import Api
 from tests.server.serving import Served, serving
@@ -26,6 +27,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def api(served: Served) -> Api:
     """A client of the server."""
     return served.api
+
+
+@pytest.fixture(scope="session")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    """A server that asks for keys."""
+    with keyed_server(tmp_path_factory.mktemp("keyed")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -225,7 +225,7 @@ class Fuzzer:
 def _headers_of(case: Any, *, tenant: bool, worker: bool) -> dict[str, Any]:
     """Return the headers of a case; perhaps without a tenant of its own, and with the key of workers where that is asked."""
     kept = {key: value for key, value in (case.headers or {}).items() if tenant or key.lower() != "x-tenant"}
-    asked = worker and case.operation.definition.raw.get("security")
+    asked = worker and {"key": ["workers:work"]} in case.operation.definition.raw.get("security", ())
     return {**kept, "Authorization": f"Bearer {KEY}"} if asked else kept
 
 

@@ -8,12 +8,18 @@ from typing import Any
 
 from assay.server import examples
 from assay.server.routes import Route, Scope
+from tests.server.access.keyed import Keyed
 from tests.server.acting import KEY, Worker
 from tests.server.client import Api, job_body, unique
 from tests.server.described import existing
 
 ELSEWHERE = {408, 429, 503}
 """Statuses that need a slow client, a full queue or a broken database: other tests see to those."""
+
+
+def elsewhere(route: Route, status: int) -> bool:
+    """Say whether other tests see to an answer. An open route is forbidden only to addresses that are not allowed at all."""
+    return status in ELSEWHERE or (status == 403 and route.scope is Scope.OPEN)
 
 
 @dataclass
@@ -30,9 +36,27 @@ def request_for(route: Route, status: int, api: Api) -> Asked:
     """Return a request to `route` that is answered with `status`."""
     special = _SPECIAL.get((route.name, status))
     asked = special(api) if special else _General(route, api).asked(status)
-    if route.scope is Scope.WORK and status != 401:
+    if status == 401:
+        asked.headers["Authorization"] = "Bearer assay_000000000000_" + "0" * 64
+    elif route.scope is Scope.WORK:
         asked.headers |= {"Authorization": f"Bearer {KEY}"}
     return asked
+
+
+def request_with_key(route: Route, status: int, keyed: Keyed) -> Asked:
+    """Return a request to a server that asks for keys which is answered with `status`: for routes that need one in any case,
+    and for the refusals of those that a caller without a key may read."""
+    if status == 403:
+        return Asked(dict.fromkeys(_IDS, "nope"), headers=dict(keyed.as_("nothing").headers), body=route.example)
+    asked = request_for(route, status, keyed.api)
+    if status not in (401, 404):
+        asked.path["key_id"] = keyed.make("viewer")["id"]
+    return Asked(asked.path, asked.query, {**({} if status == 401 else keyed.admin.headers), **asked.headers}, asked.body)
+
+
+def needs_keys(route: Route, status: int) -> bool:
+    """Say whether only a server that has keys answers so."""
+    return route.scope is Scope.KEYS_MANAGE or (status == 403 and route.method == "GET")
 
 
 @dataclass
@@ -44,7 +68,7 @@ class _General:
 
     def asked(self, status: int) -> Asked:
         asked = Asked(dict.fromkeys(_IDS, "nope") | {"benchmark_index": "0"}, body=self.route.example)
-        if status not in (401, 404):
+        if status not in (401, 404) and not needs_keys(self.route, status):
             asked.path |= existing(self.api)
         if status == 400:
             asked.headers["X-Tenant"] = "t" * 257
@@ -55,7 +79,7 @@ class _General:
         return asked
 
 
-_IDS = ("job_id", "benchmark_index", "provider_id", "collection_id", "worker", "run_id", "name")
+_IDS = ("job_id", "benchmark_index", "provider_id", "collection_id", "worker", "run_id", "name", "key_id")
 _EVENT = {"benchmark_status_event": {"provider_id": "manual", "id": "b0", "status": "running"}}
 
 

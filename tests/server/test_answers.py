@@ -15,16 +15,17 @@ from schemathesis.core.failures import FailureGroup
 from assay.server.openapi import document
 from assay.server.routes import Route
 from assay.server.table import ROUTES
+from tests.server.access.keyed import Keyed
 from tests.server.client import Api
 from tests.server.described import CHECKS, Fuzzer, description, load
-from tests.server.scenarios import ELSEWHERE, request_for
+from tests.server.scenarios import elsewhere, needs_keys, request_for, request_with_key
 
 _DOCUMENT = document(ROUTES)
 NAMED = [
     (route, int(status))
     for route in ROUTES
     for status in _DOCUMENT["paths"][route.path][route.method.lower()]["responses"]
-    if int(status) not in ELSEWHERE
+    if not elsewhere(route, int(status))
 ]
 
 
@@ -91,9 +92,9 @@ def told(api: Api, described: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("route", "status"), NAMED, ids=ids)
 def test_a_described_answer_is_given_and_no_other_description_of_it_passes(
-    route: Route, status: int, api: Api, told: dict[str, Any]
+    route: Route, status: int, api: Api, keyed: Keyed, told: dict[str, Any]
 ) -> None:
-    case, reply = _call(told[""], route, status, api)
+    case, reply = _call(told[""], route, status, api, keyed)
     assert reply.status_code == status, reply.text
     case.validate_response(reply, checks=CHECKS)
     for lie in LIES:
@@ -104,17 +105,19 @@ def test_a_described_answer_is_given_and_no_other_description_of_it_passes(
             operation.Case(path_parameters=case.path_parameters).validate_response(reply, checks=CHECKS)
 
 
-def _call(schema: Any, route: Route, status: int, api: Api) -> tuple[Any, Any]:
-    asked = request_for(route, status, api)
+def _call(schema: Any, route: Route, status: int, api: Api, keyed: Keyed) -> tuple[Any, Any]:
+    with_key = needs_keys(route, status)
+    asked = request_with_key(route, status, keyed) if with_key else request_for(route, status, api)
+    url = keyed.api.url if with_key else api.url
     operation = schema[route.path][route.method]
     media_type = next(iter(operation.definition.raw.get("requestBody", {"content": {None: 0}})["content"]))
     wanted = {name: value for name, value in asked.path.items() if f"{{{name}}}" in route.path}
     case = operation.Case(path_parameters=wanted, query=asked.query, headers=asked.headers, media_type=media_type)
     if media_type and asked.body is not None:
         if isinstance(asked.body, bytes):
-            return case, case.call(data=asked.body, timeout=60)
+            return case, case.call(data=asked.body, base_url=url, timeout=60)
         case.body = asked.body
-    return case, case.call(timeout=60)
+    return case, case.call(base_url=url, timeout=60)
 
 
 def test_a_message_code_that_is_not_described_is_noticed(api: Api, described: dict[str, Any]) -> None:

@@ -13,9 +13,11 @@ import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from assay.model.errors import OriginNotAllowed
 from assay.server import examples
 from assay.server.routes import Route, Scope
 from assay.server.table import ROUTES
+from tests.server.access.keyed import Keyed
 from tests.server.acting import Worker
 from tests.server.client import JOBS, Api
 
@@ -82,7 +84,20 @@ def test_every_error_of_the_table_is_in_the_document_with_its_code(described: di
 def test_whatever_changes_something_says_that_foreign_pages_may_not(described: dict[str, Any]) -> None:
     for route in ROUTES:
         responses = described["paths"][route.path][route.method.lower()]["responses"]
-        assert ("403" in responses) is (route.method != "GET"), route.name
+        told = f"`{OriginNotAllowed.code}`" in responses["403"]["description"]
+        assert told is (route.method != "GET"), route.name
+
+
+def test_what_needs_a_key_says_which_scope_and_how_it_is_refused(described: dict[str, Any]) -> None:
+    for route in ROUTES:
+        operation = described["paths"][route.path][route.method.lower()]
+        if route.scope is Scope.OPEN:
+            assert "security" not in operation
+            continue
+        assert {"key": [route.scope.value]} in operation["security"]
+        assert ({} in operation["security"]) is (route.scope not in (Scope.WORK, Scope.KEYS_MANAGE))
+        for status, code in ((401, "unauthorized"), (401, "invalid_key"), (403, "scope_missing"), (403, "key_mismatch")):
+            assert f"`{code}`" in operation["responses"][str(status)]["description"]
 
 
 def test_a_body_is_described_by_the_shape_that_reads_it(described: dict[str, Any]) -> None:
@@ -125,7 +140,7 @@ def test_every_header_that_a_route_looks_at_is_described(route: Route, described
     parameters = described["paths"][route.path][route.method.lower()]["parameters"]
     headers = {parameter["name"] for parameter in parameters if parameter["in"] == "header"}
     assert "X-Global-Transaction-Id" in headers
-    assert ({"X-Tenant", "X-User"} <= headers) is (route.scope in (Scope.READ, Scope.WRITE))
+    assert ({"X-Tenant", "X-User"} <= headers) is (route.scope not in (Scope.OPEN, Scope.WORK))
     looked_at = set(re.findall(r'headers\.get\("([a-z-]+)"', inspect.getsource(route.handler)))
     assert looked_at - {"content-type", "accept"} <= {name.lower() for name in headers}
 
@@ -139,7 +154,7 @@ def test_a_page_of_a_list_and_its_items_have_schemas(described: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.example is not None], ids=named)
-def test_an_example_is_valid_and_accepted(route: Route, described: dict[str, Any], api: Api) -> None:
+def test_an_example_is_valid_and_accepted(route: Route, described: dict[str, Any], api: Api, keyed: Keyed) -> None:
     content = described["paths"][route.path][route.method.lower()]["requestBody"]["content"]["application/json"]
     Draft202012Validator({**content["schema"], "components": described["components"]}).validate(content["example"])
     path, body, headers = route.path, copy.deepcopy(content["example"]), {}
@@ -150,6 +165,8 @@ def test_an_example_is_valid_and_accepted(route: Route, described: dict[str, Any
         body |= {name: value for name, value in (("incarnation", worker.incarnation),) if name in body}
         body |= {"fence": held.fence} if held else {}
         headers = worker.api.headers
+    elif route.scope is Scope.KEYS_MANAGE:
+        api = keyed.admin
     else:
         ids = {"job_id": api.post(JOBS, examples.JOB).json["resource"]["id"]} | {
             f"{kind}_id": api.post(f"/api/v1/evaluations/{kind}s", example).json["resource"]["id"]
