@@ -4,7 +4,7 @@
 PYTHON ?= python3
 export UV_LINK_MODE ?= copy
 
-.PHONY: demo test check lint types layers fuzz bench postgresql redis nginx pgbouncer clean
+.PHONY: demo test check lint types layers fuzz chaos bench postgresql redis nginx pgbouncer clean
 
 demo: .venv/ready
 	.venv/bin/assay demo
@@ -28,6 +28,11 @@ layers: .venv/ready
 # 20,000 requests made from the API's description: no 5xx, no answer that is not described.
 fuzz: .venv/ready
 	.venv/bin/python -m tests.server.fuzz --cases 20000
+
+# 500 random faults on each store while users work; a failure names its seed. CHAOS="--seed 7 --faults 50" for others.
+chaos: .venv/ready postgresql
+	.venv/bin/assay engines install lm_eval
+	.venv/bin/python -m tests.chaos $(CHAOS)
 
 # Figures, not tests: see docs/performance.md.
 bench: .venv/ready postgresql

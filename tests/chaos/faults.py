@@ -25,33 +25,42 @@ class NothingThere(Exception):
 
 
 class Trouble:
-    """Carries faults out. A fault that found nobody is not counted."""
+    """Carries faults out. A fault that found nobody is not counted.
+
+    Use as a context manager for as long as the fleet is needed: what PostgreSQL's starter asks of the kernel is that it ends
+    with the thread that started it.
+    """
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._locks: dict[str, threading.Lock] = {}
         self._counted = threading.Lock()
+        self._threads = ThreadPoolExecutor(_AT_ONCE)
         self.done = 0
         """Faults that befell somebody."""
+
+    def __enter__(self) -> Trouble:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
 
     def cause(self, plan: Iterator[Fault], wanted: int, until: float) -> None:
         """Cause `wanted` faults, or as many as there is time for until `until` (monotonic); return when all are over."""
         running: list[Future[None]] = []
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            for fault in plan:
-                time.sleep(fault.gap_s)
-                for one in [one for one in running if one.done()]:
-                    running.remove(one)
-                    one.result()
-                if self.done + len(running) >= wanted and self._settle(running, wanted):
-                    break
-                if time.monotonic() > until:
-                    break
-                while len(running) >= _AT_ONCE and not any(one.done() for one in running):
-                    time.sleep(0.05)
-                running.append(threads.submit(self._carry_out, fault))
-        for one in running:
-            one.result()
+        for fault in plan:
+            time.sleep(fault.gap_s)
+            for one in [one for one in running if one.done()]:
+                running.remove(one)
+                one.result()
+            if self.done + len(running) >= wanted and self._settle(running, wanted):
+                break
+            if time.monotonic() > until:
+                break
+            while len(running) >= _AT_ONCE and not any(one.done() for one in running):
+                time.sleep(0.05)
+            running.append(self._threads.submit(self._carry_out, fault))
+        self._settle(running, wanted)
 
     def _settle(self, running: list[Future[None]], wanted: int) -> bool:
         """Wait for what is going on; say whether that made enough."""

@@ -29,9 +29,10 @@ EXPLAINED: Mapping[str, frozenset[str]] = {
     "released": _ANY_PART,
     "worker_error": _ANY_PART,
     "engine_died": frozenset({"engine", "host", "worker"}),
+    "engine_error": frozenset({"worker full disk", "worker file size"}),
     "process_exited": _ANY_PART | {"engine"},
 }
-"""Why a run may have failed: the code, and what must have been befallen for it."""
+"""Why a run may have failed: the code, and what must have been befallen for it, in general or by what."""
 
 _OUTCOMES = {"completed", "failed", "exited", "released", "lost"}
 
@@ -119,7 +120,8 @@ def ended(seen: Seen) -> Iterator[str]:
 def true(seen: Seen, promise: Promise | None, numbers: Numbers, journal: Journal) -> Iterator[str]:
     """Each run has one result, which is right, or a reason that a fault explains."""
     since = promise.at if promise else 0.0
-    befallen = {done.of for done in journal.faults_after(since, 4 * LEASE_S)}
+    faults = journal.faults_after(since, 4 * LEASE_S)
+    befallen = {done.of for done in faults} | {f"{done.of} {done.name}" for done in faults}
     for run in seen.runs:
         result, report = result_of(run), report_of(run)
         if run.state is RunState.COMPLETED:
