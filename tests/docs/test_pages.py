@@ -60,7 +60,7 @@ def test_every_test_that_is_named_exists(path: Path) -> None:
     tests = "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
     for file, function in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text):
         assert (ROOT / file).is_file(), file
-        assert not function or f"def {function}(" in tests, function
+        assert not function or f"def {function}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{function}"
     for function in re.findall(r"`(test(?:_[a-z]+){4,})`", text):
         assert f"def {function}(" in tests, function
 
@@ -78,3 +78,13 @@ def test_every_page_is_linked_from_the_readme_or_from_a_page_that_is() -> None:
         waiting = [target for target in waiting if target.exists()]
     docs = {path for path in PAGES if (ROOT / "docs") in path.parents}
     assert docs - reached == set()
+
+
+def test_every_invariant_of_leases_says_why_and_names_its_code_and_its_tests() -> None:
+    text = (ROOT / "docs" / "protocols" / "leases.md").read_text(encoding="utf-8")
+    *invariants, _ = re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(invariants) >= 9
+    for heading, told in invariants:
+        assert re.search(r"\*\*Why\.\*\*.*\*\*Code\.\*\*.*\*\*Tests\.\*\*.*`tests/[\w/]+\.py::\w+`", told, re.DOTALL), (
+            heading
+        )
