@@ -12,13 +12,18 @@ from assay.model.errors import FolderUnavailable
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+def is_full(error: OSError) -> bool:
+    """Say whether something could not be written for want of room: later, or elsewhere, it may be."""
+    return error.errno in _FULL
+
+
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Write somewhere in a folder that the server keeps. Raises FolderUnavailable, and the same may go through later."""
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_full(error):
             raise FolderUnavailable(
                 error="the disk is full", remedy=f"free space on the disk that holds {folder}"
             ) from error

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from assay.artifacts.disk import is_full
 from assay.client.workers import Refused, ServerGone, WorkerApi
 from assay.engines.base import Assignment, Doors, Executor, Progress
 from assay.gateway import (
@@ -106,8 +107,9 @@ class Attempt:
         except OSError as error:
             where = error.filename or place.runs_dir
             text = f"The worker could not prepare the run: {error.strerror or error} ({where}). Mend that and submit again."
-            ending = failed(lease, "worker_error", text)
-            log.exception("run %s could not be prepared", lease.run_id)
+            full = is_full(error)  # another worker may have room, and this one later
+            ending = failed(lease, "worker_error", text, temporary=full)
+            log.error("run %s could not be prepared: %s", lease.run_id, error, exc_info=not full)
         except (Refused, ServerGone) as error:
             log.warning("run %s: its artifacts could not be brought to the server: %s", lease.run_id, error)
             ending = failed(lease, "worker_error", f"The run's artifacts could not be brought to the server: {error}")
