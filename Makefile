@@ -30,7 +30,7 @@ fuzz: .venv/ready
 	.venv/bin/python -m tests.server.fuzz --cases 20000
 
 # 500 random faults on each store while users work; a failure names its seed. CHAOS="--seed 7 --faults 50" for others.
-chaos: .venv/ready postgresql
+chaos: .venv/ready postgresql redis
 	.venv/bin/assay engines install lm_eval
 	.venv/bin/python -m tests.chaos $(CHAOS)
 

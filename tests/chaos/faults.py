@@ -97,6 +97,8 @@ class Trouble:
             self._below(fault, self._fleet.part(fault.target))
         elif of == "database":
             self._to_database(fault)
+        elif of == "redis":
+            self._to_redis(fault)
         else:
             link = self._fleet.links[fault.target]
             link.cut(fault.way)
@@ -163,6 +165,19 @@ class Trouble:
                 database.start()
             case "stop":
                 _stopped(database.pids(), fault.seconds)
+
+    def _to_redis(self, fault: Fault) -> None:
+        redis = self._fleet.redis
+        assert redis is not None
+        match fault.kind.name:
+            case "kill":
+                redis.kill()
+                time.sleep(fault.seconds)
+                redis.start()
+            case "stop":
+                _stopped([redis.pid], fault.seconds)
+            case "flush":
+                redis.ask("FLUSHALL")
 
 
 def _one_of(alive: Callable[[], list[int]], pick: int) -> int:

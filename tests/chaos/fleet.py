@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.postgres import Cluster, cluster
+from tests.redis_server import RedisServer, redis_server
 from tests.server import catalogue
 from tests.system.deployment import Deployment, Program, RemoteWorker, practice_model, wait_until
 
@@ -68,6 +69,7 @@ class Fleet:
     """Of the database, past every relay; empty for SQLite."""
     links: dict[str, Relay] = field(default_factory=dict)
     """From each server to the database."""
+    redis: RedisServer | None = None
 
     @property
     def deployments(self) -> list[Deployment]:
@@ -85,6 +87,8 @@ class Fleet:
         found = {"server": list(self.servers), "worker": workers, "host": workers, "engine": workers}
         if self.database:
             found |= {"database": ["postgres"], "store link": list(self.links)}
+        if self.redis:
+            found |= {"redis": ["redis"]}
         return found
 
     def part(self, name: str) -> Part:
@@ -94,21 +98,23 @@ class Fleet:
 
 @contextlib.contextmanager
 def fleet(folder: Path, store: str, journal: Journal) -> Iterator[Fleet]:
-    """Run one server with SQLite, or two with PostgreSQL, and two workers, until the end of the block."""
+    """Run one server with SQLite, or two with PostgreSQL and Redis, and two workers, until the end of the block."""
     with contextlib.ExitStack() as stack:
-        database, url, links = None, "", {}
+        database, url, links, redis = None, "", {}, None
         if store == "postgres":
             database = stack.enter_context(cluster(durable=True))
             url = database.url(database.create_database())
+            redis = stack.enter_context(redis_server())
             links = {name: stack.enter_context(Relay(("127.0.0.1", database.port))) for name in ("server-a", "server-b")}
         network = stack.enter_context(Network()) if namespaces_work() else None
         notes = folder / "notes"
         notes.mkdir()
         written = _catalogue(folder / "catalogue", notes)
         servers = {
-            name: _server(stack, folder, name, written, network, links.get(name), url) for name in (links or ["server"])
+            name: _server(stack, folder, name, written, network, links.get(name), url, redis)
+            for name in (links or ["server"])
         }
-        made = Fleet(folder, journal, servers, {}, "", notes, database, url, links)
+        made = Fleet(folder, journal, servers, {}, "", notes, database, url, links, redis)
         for part in servers.values():
             stack.callback(_end, part.program)
             part.start()
@@ -147,6 +153,7 @@ def _server(
     network: Network | None,
     link: Relay | None,
     url: str,
+    redis: RedisServer | None,
 ) -> Part:
     data, clock, disk = _surrounded(stack, folder, name, _SERVER_DISK_MB)
     settings = {
@@ -158,6 +165,8 @@ def _server(
     if link:
         before, _, after = url.rpartition("@")
         settings["ASSAY_DATABASE"] = f"{before}@127.0.0.1:{link.port}/{after.partition('/')[2]}"
+    if redis:
+        settings["ASSAY_REDIS"] = redis.url
     # Namespaces reach an address of this machine alone; nobody outside does.
     listen = ("--host", network.address, "--open-access") if network else ()
     program = Deployment(data, "--no-worker", "--catalog", str(written), *listen, environment=settings)

@@ -52,7 +52,6 @@ KINDS = (
     Kind("stop", 1, _LONG, "database"),
     Kind("cut", 2, _SHORT, "store link", (*_WAYS, "reset")),
     Kind("cut", 1, _LONG, "store link", _WAYS),
-    # Redis is one more thing to befall: a fleet that has one lists it among its targets.
     Kind("kill", 1, (0.0, 2.0), "redis"),
     Kind("stop", 1, _SHORT, "redis"),
     Kind("flush", 1, (0.0, 0.0), "redis"),
