@@ -72,6 +72,16 @@ async def not_asked(redis: Redis) -> bool:
     return await redis.ask(call) is None and not asked
 
 
+async def test_an_outage_is_found_out_though_nobody_calls(
+    redis: Redis, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assay.redis.connection._QUIET_S", 0.05)
+    server.kill()
+    await until(lambda: asyncio.sleep(0, not redis.connected))
+    server.start()
+    await asyncio.wait_for(redis.ready(), 60)
+
+
 async def test_a_dead_redis_is_not_asked(redis: Redis, server: RedisServer) -> None:
     server.kill()
     await redis.publish("c", "x")

@@ -1,7 +1,7 @@
 """The connection to Redis, behind a circuit: whoever asks gets an answer or None, soon, and never an error.
 
 As long as Redis answers, each call goes to it in its turn and may then take up to `PATIENCE_S`. The first call that fails
-opens the circuit: from then on every call returns at once, and one task asks after Redis, at growing intervals, until it is
+opens the circuit: from then on every call returns at once, and a task asks after Redis, at growing intervals, until it is
 back. So an outage costs each call that was under way its patience, once, and later calls nothing.
 """
 
@@ -47,6 +47,8 @@ _CONNECTIONS = _AT_ONCE + 8
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _STEADY_S = 10.0
 """An outage that comes sooner after the one before is asked after at longer intervals, as if that had gone on."""
+_QUIET_S = 5.0
+"""How often Redis is asked after while it answers."""
 _TOLD_S = 60.0
 """How long the same refusal is not logged again."""
 FAILURES: Final = (RedisError, OSError, TimeoutError)
@@ -80,13 +82,12 @@ class Redis:
             problem = "it is no URL of a Redis server; check the host, the port and the options after `?`"
             raise SettingInvalid(name="redis", origin=origin, problem=problem) from error
         self._client: client.Redis = client.Redis(connection_pool=pool)
-        self._back = asyncio.Event()
+        self._back, self._gone = asyncio.Event(), asyncio.Event()
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._pause = _SHORTEST_PAUSE_S
         self._changed_at = time.monotonic()
-        self._closed = False
         self._refusals: dict[str, float] = {}
-        self._mending = asyncio.create_task(self._mend(first=True))
+        self._keeping = asyncio.create_task(self._keep())
 
     @property
     def connected(self) -> bool:
@@ -129,22 +130,33 @@ class Redis:
     def lost(self, error: BaseException) -> None:
         """Open the circuit: Redis did not answer."""
         self.errors += 1
-        if self._closed or not self._back.is_set():
+        if not self._back.is_set():
             return
         self._back.clear()
         if time.monotonic() - self._changed_at > _STEADY_S:
             self._pause = _SHORTEST_PAUSE_S
+        self._gone.set()
         self._away(error)
-        self._mending = asyncio.create_task(self._mend())
 
     async def close(self) -> None:
         """Let go of Redis; calls return at once from now on."""
-        self._closed = True
-        await eventloop.end(self._mending)
+        await eventloop.end(self._keeping)
         self._back.clear()
         with contextlib.suppress(*FAILURES):
             async with asyncio.timeout(PATIENCE_S):
                 await self._client.connection_pool.disconnect()
+
+    async def _keep(self) -> None:
+        """Ask after Redis while it is away, and now and then while it is there, in case nobody else does."""
+        await self._mend(first=True)
+        while True:
+            try:
+                async with asyncio.timeout(_QUIET_S):
+                    await self._gone.wait()
+            except TimeoutError:
+                await self.ask(lambda redis: redis.ping())
+            if self._gone.is_set():
+                await self._mend()
 
     async def _mend(self, *, first: bool = False) -> None:
         """Ask after Redis until it answers. `first`: nobody has asked yet, so there is nothing to wait for."""
@@ -162,10 +174,11 @@ class Redis:
                 if silent:
                     silent = False
                     self._away(error)
-                continue
-            break
+            else:
+                break
         away_s = time.monotonic() - self._changed_at
         self._changed_at = time.monotonic()
+        self._gone.clear()
         self._back.set()
         if silent:
             log.info("Redis answers at %s", self.shown)
