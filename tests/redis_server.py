@@ -44,6 +44,10 @@ class RedisServer:
         return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/0"
 
     @property
+    def socket(self) -> Path:
+        return self._folder / "socket"
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
@@ -54,8 +58,9 @@ class RedisServer:
             return
         for _ in range(20):
             port = self.port or _free_port()
-            settings = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "requirepass": PASSWORD}
-            flags = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+            settings = {"port": str(port), "bind": "127.0.0.1", "unixsocket": str(self.socket), "requirepass": PASSWORD}
+            settings |= {"save": "", "appendonly": "no"}
+            flags = [word for name, value in settings.items() for word in (f"--{name}", value)]
             log = self._folder / "log"
             with log.open("ab") as out:
                 command = ["setpriv", "--pdeathsig", "KILL", program(), *flags]
