@@ -103,7 +103,7 @@ async def _serve(
     await shared_clock.measure(store)
     worker_key = os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32)
     keyring = Keyring(store, roles_of(settings))
-    limiter = limiter_of(settings)
+    limiter = limiter_of(settings, redis, store.identity)
     bans = Bans(settings.ban_after, settings.ban_seconds, settings.ban_longest_seconds)
     gate = Gate(Rules.of(settings), keyring, limiter, bans, worker_key)
     at = Services(
@@ -164,10 +164,16 @@ async def _serve(
             await redis.close()
 
 
-def limiter_of(settings: Settings) -> Limiter | None:
-    """Return what counts calls; None where no rate is set."""
+def limiter_of(settings: Settings, redis: Redis | None = None, identity: str = "") -> Limiter | None:
+    """Return what counts calls, together with the other servers on the database `identity`; None where no rate is set."""
     rates = settings.rate_limits.in_force(settings.on_loopback)
-    return MemoryLimiter(rates) if rates else None
+    if not rates:
+        return None
+    if redis is None or not identity:
+        return MemoryLimiter(rates)
+    from assay.server.access.shared_limits import SharedLimiter
+
+    return SharedLimiter(redis, identity, rates)
 
 
 async def refuse_strangers(settings: Settings, store: Store) -> None:
