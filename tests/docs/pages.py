@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from assay.cli.lazy import LazyGroup
 from assay.cli.main import assay
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,17 @@ def anchors(path: Path) -> set[str]:
 def commands() -> dict[str, click.Command]:
     """Return every command that does something, by its words after `assay`."""
     return dict(_below(assay, ()))
+
+
+def called(words: list[str]) -> str:
+    """Return the name of the command that these words after `assay` call; of some groups one command's may be left out."""
+    known = commands()
+    if words[0] in known:
+        return words[0]
+    group = assay.get_command(click.Context(assay), words[0])
+    if isinstance(group, LazyGroup) and group.default and words[1:] and words[1] not in group.table:
+        return f"{words[0]} {group.default}"
+    return " ".join(words[:2])
 
 
 def _below(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:

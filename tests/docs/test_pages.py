@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .pages import PAGES, ROOT, anchors, code, commands
+from .pages import PAGES, ROOT, anchors, called, code, commands
 
 _pages = pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -29,7 +29,7 @@ def test_every_command_exists_with_its_options(path: Path) -> None:
     known = commands()
     groups = {name.split()[0] for name in known if " " in name}
     for words in _calls(path.read_text(encoding="utf-8")):
-        name = " ".join(words[:2]) if words[0] in groups else words[0]
+        name = called(words)
         if name in groups:
             continue
         assert name in known, f"there is no command `assay {' '.join(words)}`"

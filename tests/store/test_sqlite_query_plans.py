@@ -24,7 +24,10 @@ SMALL = ("workers", "job_counts")
 """Tables with a row for each worker, and for each tenant and state."""
 
 ON_PURPOSE = {
-    "artifact_digests": "clean-up asks once in a while which blobs are still named, from an index that holds just that"
+    "artifact_digests": "clean-up asks once in a while which blobs are still named, from an index that holds just that",
+    "skip_versions": "a restore, once in the life of a database",
+    "skip_export_fences": "a restore",
+    "skip_events": "a restore; the table has one row for each numbered table",
 }
 """Statements that read all of something, and why they may."""
 
@@ -155,7 +158,9 @@ def test_a_page_costs_what_it_shows_however_many_jobs_there_are(database: sqlite
         assert large <= small + small // 4, (where, small, large)
 
 
-@pytest.mark.parametrize("name", [name for name in WHOLE if statements()[name].startswith(("UPDATE", "DELETE"))])
+@pytest.mark.parametrize(
+    "name", [name for name in WHOLE if name not in ON_PURPOSE and statements()[name].startswith(("UPDATE", "DELETE"))]
+)
 def test_every_change_finds_its_rows_by_a_key(database: sqlite3.Connection, name: str) -> None:
     assert any(step.startswith("SEARCH") for step in plan(database, statements()[name]))
 

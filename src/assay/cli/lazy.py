@@ -22,11 +22,15 @@ class Entry:
 
 
 class LazyGroup(click.Group):
-    """A group made from a table; help and completion come from the table alone."""
+    """A group made from a table; help and completion come from the table alone.
 
-    def __init__(self, *args: Any, table: Mapping[str, Entry], **kwargs: Any) -> None:
+    `default` names the command whose name may be left out: what is no command's name is its first argument.
+    """
+
+    def __init__(self, *args: Any, table: Mapping[str, Entry], default: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.table = dict(table)
+        self.default = default
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the table's own order, which is the order of use."""
@@ -44,6 +48,8 @@ class LazyGroup(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which ones come close."""
         if args and args[0] not in self.table and not args[0].startswith("-"):
+            if self.default:
+                return super().resolve_command(ctx, [self.default, *args])
             import difflib
 
             close = difflib.get_close_matches(args[0], self.table, n=2)

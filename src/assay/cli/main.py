@@ -23,6 +23,8 @@ COMMANDS = {
     "engines": Entry("assay.cli.engines:engines", "Install the evaluation libraries that runs need."),
     "catalog": Entry("assay.cli.catalog:catalog", "Check catalogue files before a server reads them."),
     "config": Entry("assay.cli.config:config", "Show the settings in force, and where each comes from."),
+    "backup": Entry("assay.cli.backup:backup", "Back up what a server keeps, while it runs."),
+    "restore": Entry("assay.cli.restore:restore", "Restore a backup into a new place."),
     "practice-model": Entry(
         "assay.practice.command:practice_model",
         "Serve a small built-in model, for demos, tests and dry runs.",

@@ -11,12 +11,15 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from assay.cli.exits import CommandError, Exit
+
+if TYPE_CHECKING:
+    from assay.config import Settings
 
 
 @dataclass(frozen=True)
@@ -158,3 +161,94 @@ def install_engine(folder: Path, name: str, report: Callable[[str], None]) -> En
     except EngineInstallError as error:
         raise CommandError(str(error), Exit.FAILED) from None
     return Engine(made.name, made.version, str(made.path))
+
+
+def make_backup(
+    flags: Mapping[str, Any], file: Path | None, target: Path, *, keep: int, allow_missing: bool
+) -> dict[str, Any]:
+    """Make a backup of the server with these settings, and say what is in it."""
+    from assay.backup.making import make
+
+    with _errors_told():
+        os.nice(10)  # the server comes first
+        made = make(_settings(flags, file), target, keep=keep, allow_missing=allow_missing)
+    deleted = [str(path) for path in made.deleted]
+    return _backup(made.path, made.manifest) | {"written": made.written, "deleted": deleted}
+
+
+def verify_backups(path: Path, *, every: bool) -> list[dict[str, Any]]:
+    """Check a backup, or the newest or `every` one in a folder; a damaged one ends it with exit code 1."""
+    from assay.backup.checking import check
+    from assay.backup.folder import backups, chosen
+    from assay.model.errors import BackupDamaged
+
+    with _errors_told():
+        found = (backups(path) if every else []) or [chosen(path)]
+        checked, damaged = [], []
+        for one in found:
+            try:
+                checked.append(_backup(one, check(one)))
+            except BackupDamaged as error:
+                damaged.append(error.message)
+    if damaged:
+        raise CommandError("\n".join(damaged), Exit.FAILED)
+    return checked
+
+
+def list_backups(folder: Path) -> list[dict[str, Any]]:
+    """Return what the manifests of the backups in a folder say."""
+    from assay.backup.folder import backups
+    from assay.backup.manifest import read
+
+    with _errors_told():
+        return [_backup(path, read(path)) for path in backups(folder)]
+
+
+def restore_backup(flags: Mapping[str, Any], source: Path, *, replace: bool) -> dict[str, Any]:
+    """Restore a backup into the place that these settings name, and say what is there."""
+    from assay.backup.restoring import restore
+
+    with _errors_told():
+        done = restore(source, _settings(flags, None), replace=replace)
+    return _backup(done.backup, done.manifest) | {
+        "backup": str(done.backup),
+        "data": str(done.data),
+        "database": done.database,
+        "migrations": done.migrations,
+        "replaced": str(done.replaced) if done.replaced else None,
+    }
+
+
+def _backup(path: Path, manifest: Any) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "created_at": manifest.created_at,
+        "assay": manifest.assay,
+        "database": manifest.database,
+        "schema": manifest.schema,
+        **{table: manifest.counts.get(table, 0) for table in ("jobs", "runs", "events")},
+        "files": len(manifest.files),
+        "size": manifest.size,
+        "missing": len(manifest.missing),
+    }
+
+
+def _settings(flags: Mapping[str, Any], file: Path | None) -> Settings:
+    """Return the settings that a server would have, and take passwords off the command line."""
+    from assay.cli.hiding import hide_passwords
+    from assay.config import load, located
+
+    settings = load(flags, file=located(file))
+    hide_passwords(settings.database)
+    return settings
+
+
+@contextlib.contextmanager
+def _errors_told() -> Iterator[None]:
+    """Turn what a program refuses into one line."""
+    from assay.model.errors import AssayError
+
+    try:
+        yield
+    except AssayError as error:
+        raise CommandError(error.message) from None

@@ -381,3 +381,21 @@ class NothingToRerun(BadRequest):
     """The job {id} has no failed or cancelled benchmark. Send {{"benchmarks": "all"}} to run all of them again."""
 
     code = "nothing_to_rerun"
+
+
+class BackupFailed(AssayError):
+    """The backup was not made: {problem}. {remedy}"""
+
+    code, status = "backup_failed", 400
+
+
+class BackupDamaged(AssayError):
+    """The backup {path} is not whole: {problem}. {remedy}"""
+
+    code, status = "backup_damaged", 400
+
+
+class RestoreRefused(AssayError):
+    """Nothing was restored: {problem}. {remedy}"""
+
+    code, status = "restore_refused", 400

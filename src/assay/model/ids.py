@@ -17,3 +17,8 @@ def uuid7(milliseconds: int, randomness: bytes) -> str:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return str(uuid.UUID(int=value))
+
+
+def first_id(seconds: float) -> str:
+    """Return the least UUIDv7 text of a time in seconds since 1970: what was made before it sorts before."""
+    return uuid7(max(0, int(seconds * 1000)), bytes(10))

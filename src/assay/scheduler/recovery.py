@@ -7,12 +7,15 @@ import logging
 import time
 
 from assay.artifacts.blobs import BlobStore
+from assay.artifacts.holding import deleting
+from assay.artifacts.log_folders import LogFolders
 from assay.model.errors import AssayError
+from assay.model.ids import first_id
 from assay.scheduler.identifiers import now
 from assay.store.base import Store
 from assay.store.clock import PutBack
 from assay.store.leases import LapseGraces, LapseLeases
-from assay.store.queries import Due, ReferencedBlobs
+from assay.store.queries import Due, KnownJobs, ReferencedBlobs
 
 log = logging.getLogger(__name__)
 
@@ -20,17 +23,37 @@ _PUT_BACK = 500_000
 """Microseconds by which a clock is put back at least: smaller corrections make a deadline no later than it may be."""
 
 
-async def sweep(store: Store, blobs: BlobStore, period_s: float = 3600.0) -> None:
-    """Delete the blobs of deleted jobs, for ever; those of the last period are left alone."""
+async def sweep(store: Store, blobs: BlobStore, logs: LogFolders, period_s: float = 3600.0) -> None:
+    """Delete the blobs and logs of deleted jobs, for ever; those of the last period are left alone."""
     while True:
         try:
-            referenced = await store.scan(ReferencedBlobs())
-            dropped = await asyncio.to_thread(blobs.sweep, referenced, time.time() - period_s)
-            if dropped:
-                log.info("deleted %d blobs that nothing refers to", dropped)
+            await sweep_once(store, blobs, logs, time.time() - period_s)
         except (AssayError, OSError) as error:
-            log.error("blobs could not be swept: %s", error)
+            log.error("blobs and logs could not be swept: %s", error)
         await asyncio.sleep(period_s)
+
+
+async def sweep_once(store: Store, blobs: BlobStore, logs: LogFolders, before: float) -> tuple[int, int]:
+    """Delete the blobs and logs of deleted jobs that were made before a time (seconds since 1970); return how many.
+
+    While a backup copies them all stay.
+    """
+    referenced = await store.scan(ReferencedBlobs())
+    blobs_dropped = await asyncio.to_thread(_sweep_blobs, blobs, referenced, before)
+    old, stray = [id_ for id_ in await asyncio.to_thread(logs.jobs) if id_ < first_id(before)], []
+    for first in range(0, len(old), 500):
+        ids = tuple(old[first : first + 500])
+        known = await store.scan(KnownJobs(ids))
+        stray += [id_ for id_ in ids if id_ not in known]
+    logs_dropped = await asyncio.to_thread(logs.remove, stray)
+    if blobs_dropped or logs_dropped:
+        log.info("deleted %d blobs and the logs of %d jobs that nothing refers to", blobs_dropped, logs_dropped)
+    return blobs_dropped, logs_dropped
+
+
+def _sweep_blobs(blobs: BlobStore, referenced: set[str], before: float) -> int:
+    with deleting(blobs.root.parent) as free:
+        return blobs.sweep(referenced, before) if free else 0
 
 
 async def watch(store: Store, lease_s: float, grace_s: float, period_s: float = 0.5) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from assay.artifacts.disk import writing
+from assay.artifacts.log_folders import LogFolders
 
 _CHUNK = 1 << 16
 
@@ -20,8 +20,9 @@ _CHUNK = 1 << 16
 class LogFiles:
     """A folder of logs, one folder a job."""
 
-    def __init__(self, root: Path, limit: int) -> None:
-        self._root = root
+    def __init__(self, folders: LogFolders, limit: int) -> None:
+        self.folders = folders
+        self._root = folders.root
         self.limit = limit
         """Most bytes of one attempt's log, frames included."""
 
@@ -49,10 +50,6 @@ class LogFiles:
         """Return the files of a run, first attempt first."""
         found = (self._root / job_id).glob(f"{index}.*.log")
         return sorted(found, key=lambda path: int(path.name.split(".")[1]))
-
-    def remove(self, job_id: str) -> None:
-        """Delete the logs of a job."""
-        shutil.rmtree(self._root / job_id, ignore_errors=True)
 
     def read(
         self, job_id: str, index: int, *, tail: int = -1, timestamps: bool = False, since_ms: int = 0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from assay import eventloop, listening
 from assay.artifacts.blobs import BlobStore
+from assay.artifacts.log_folders import LogFolders
 from assay.config import Settings
 from assay.config.masking import differing
 from assay.config.values import MEMORY
@@ -106,13 +107,14 @@ async def _serve(
     limiter = limiter_of(settings, redis, store.identity)
     bans = Bans(settings.ban_after, settings.ban_seconds, settings.ban_longest_seconds)
     gate = Gate(Rules.of(settings), keyring, limiter, bans, worker_key)
+    folders = LogFolders(settings.data)
     at = Services(
         settings=settings,
         store=store,
         offerings=Offerings(entries, store),
         documents=Documents(),
         pages=Documents(8 << 20),
-        logs=LogFiles(settings.data / "logs", settings.max_log_bytes),
+        logs=LogFiles(folders, settings.max_log_bytes),
         blobs=BlobStore(settings.data / "blobs"),
         quotas=quotas,
         durations=Durations(),
@@ -126,7 +128,7 @@ async def _serve(
     tasks = [
         asyncio.create_task(shared_clock.follow(store)),
         asyncio.create_task(recovery.watch(store, settings.lease_seconds, settings.grace_seconds)),
-        asyncio.create_task(recovery.sweep(store, at.blobs)),
+        asyncio.create_task(recovery.sweep(store, at.blobs, folders)),
         asyncio.create_task(watch.follow(at.offerings)),
         asyncio.create_task(quotas.follow()),
         asyncio.create_task(Outbox(store, settings).empty()),

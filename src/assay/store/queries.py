@@ -95,6 +95,16 @@ class ReferencedBlobs:
 
 
 @dataclass(frozen=True)
+class KnownJobs:
+    """Those of these ids that are a job's."""
+
+    ids: tuple[str, ...]
+
+    def steps(self) -> Steps[set[str]]:
+        return {row["id"] for row in (yield run("known_jobs", ids=msgspec.json.encode(self.ids).decode()))}
+
+
+@dataclass(frozen=True)
 class EventsOfJob:
     """Up to `limit` events of a job with a sequence number above `after`, in order."""
 

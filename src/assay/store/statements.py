@@ -28,6 +28,7 @@ DIALECTS: Final[dict[str, dict[str, str]]] = {
         "{event}": "VALUES (:job_id, :run_id, :at, :type, :data)",
         "{lock_queue}": "SELECT 1",
         "{shared_time}": "SELECT NULL AS at",
+        "{skip_events}": "UPDATE sqlite_sequence SET seq = seq + :gap WHERE name = 'events'",
     },
     # Several servers may look for work at once: a run that one of them has in its hands is passed over. Keys never change,
     # so the locks let pass who only refers to a row. An event takes its number under the lock of its job: whoever reads
@@ -40,6 +41,8 @@ DIALECTS: Final[dict[str, dict[str, str]]] = {
         "{event}": "SELECT id, :run_id, :at, :type, :data FROM jobs WHERE id = :job_id FOR NO KEY UPDATE",
         "{lock_queue}": f"SELECT pg_advisory_xact_lock({QUEUE_LOCK})",
         "{shared_time}": "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS at",
+        "{skip_events}": "SELECT setval(pg_get_serial_sequence('events', 'seq'), "
+        "nextval(pg_get_serial_sequence('events', 'seq')) + CAST(:gap AS BIGINT))",
     },
 }
 

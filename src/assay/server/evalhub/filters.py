@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from assay.model.errors import BadQueryValue
-from assay.model.ids import uuid7
+from assay.model.ids import first_id
 from assay.model.submission import rfc3339
 from assay.server.evalhub.queries import Parameters, list_match, scalar_match
 from assay.store.pages import JobFilter
@@ -49,6 +49,6 @@ def _moment(parameters: Parameters, name: str) -> str:
         raise BadQueryValue(name=name, kind="RFC 3339 time", value=value)
     try:
         at = datetime.datetime.fromisoformat(value.upper())
-        return uuid7(max(0, int(at.timestamp() * 1000)), bytes(10))
+        return first_id(at.timestamp())
     except (ValueError, OverflowError):
         raise BadQueryValue(name=name, kind="RFC 3339 time", value=value) from None

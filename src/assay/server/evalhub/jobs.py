@@ -131,7 +131,7 @@ async def delete(request: Request) -> Response:
     await require_owner_of_job(request, job_id)
     if hard:
         await at.store.apply(DeleteJob(job_id, tenant))
-        await asyncio.to_thread(at.logs.remove, job_id)
+        await asyncio.to_thread(at.logs.folders.remove, [job_id])
     else:
         await at.store.apply(CancelJob(job_id, tenant, now()))
     return no_content()

@@ -27,11 +27,15 @@ CONFLICTS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, a
 
 
 @contextlib.asynccontextmanager
-async def connection(address: Address) -> AsyncIterator[Any]:
-    """Connect to a database that Assay can use. Raises StoreUnusable, in which no password is."""
+async def connection(address: Address, *, patience_s: float | None = None) -> AsyncIterator[Any]:
+    """Connect to a database that Assay can use. Raises StoreUnusable, in which no password is.
+
+    `patience_s`: how long one statement may take.
+    """
     url = address.url
+    patience = {} if patience_s is None else {"command_timeout": patience_s}
     try:
-        opened: Any = await asyncpg.connect(url, **address.options)
+        opened: Any = await asyncpg.connect(url, **address.options | patience)
     except (*FAILURES, ValueError, OverflowError) as error:
         raise _unusable(url, error) from error
     try:

@@ -53,6 +53,9 @@ SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_a
        experiment_url, exports
 FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
 
+-- name: known_jobs
+SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
+
 -- name: runs_of_jobs
 SELECT {run}, x.result
 FROM runs r LEFT JOIN results x ON x.run_id = r.id

@@ -46,7 +46,7 @@ class SqliteStore:
         self._long: set[type] = set()
         """Queries that take several statements."""
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
-        self._lock = _lock(path)
+        self._lock = own(path)
         try:
             writing = _open(path, durable)
             try:
@@ -158,8 +158,8 @@ def _open(path: Path, durable: bool) -> sqlite3.Connection:
     return connection
 
 
-def _lock(path: Path) -> int:
-    """Take the lock beside the database, or raise StoreUnusable."""
+def own(path: Path) -> int:
+    """Take the lock that keeps servers away from each other's database; return its descriptor. Raises StoreUnusable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
