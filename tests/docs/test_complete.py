@@ -112,7 +112,7 @@ def test_every_code_of_a_failed_run_is_documented() -> None:
 
 
 def test_every_metric_is_documented() -> None:
-    standing = Standing([("", "pending", 1)], {"queued": 1}, Connections("sqlite", "assay.db", 1, 3, 4))
+    standing = Standing([("", "pending", 1)], {"queued": 1}, Connections("sqlite", "assay.db", 1, 3, 4), {"logs": 1})
     scrape = Metrics("http://127.0.0.1:8080").render(standing).decode()
     kinds = dict(re.findall(r"^# TYPE (?!process_|python_)(\w+) (\w+)$", scrape, re.MULTILINE))
     assert len(kinds) > 20

@@ -137,6 +137,7 @@ _SPECIAL: dict[tuple[str, int], Callable[[Api], Asked]] = {
     ("reportBenchmark", 409): lambda api: Asked(existing(api), body=_EVENT),
     ("deleteJob", 204): _pending,
     ("cancelBenchmark", 204): _pending,
+    ("cleanup", 200): lambda api: Asked(query={"dry_run": "true"}),
     ("getArtifact", 200): _with_artifact,
     ("leaseRuns", 200): _of_worker,
     ("leaseRuns", 409): lambda api: _of_worker(api, "earlier", free=1),

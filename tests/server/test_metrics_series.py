@@ -32,7 +32,7 @@ def test_a_histogram_made_of_finer_tallies_is_the_one_that_counting_gives(
 
 
 def scrape_of(metrics: Metrics, jobs: list[tuple[str, str, int]] | None = None) -> Scrape:
-    standing = Standing(jobs or [], {}, Connections("sqlite", "assay.db", 0, 4, 4))
+    standing = Standing(jobs or [], {}, Connections("sqlite", "assay.db", 0, 4, 4), {"logs": 0})
     return Scrape(metrics.render(standing).decode())
 
 

@@ -25,6 +25,8 @@ COMMANDS = {
     "config": Entry("assay.cli.config:config", "Show the settings in force, and where each comes from."),
     "backup": Entry("assay.cli.backup:backup", "Back up what a server keeps, while it runs."),
     "restore": Entry("assay.cli.restore:restore", "Restore a backup into a new place."),
+    "usage": Entry("assay.cli.maintenance:usage", "Show how much room jobs, artifacts and logs take."),
+    "cleanup": Entry("assay.cli.maintenance:cleanup", "Delete what the settings do not ask to keep."),
     "practice-model": Entry(
         "assay.practice.command:practice_model",
         "Serve a small built-in model, for demos, tests and dry runs.",

@@ -92,6 +92,30 @@ def duration(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(unsigned))
 
 
+def days(text: str) -> float:
+    """Read a number of days, 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is no number of days") from None
+    if not 0 <= number <= 36500:
+        raise ValueError("a number of days from 0 (for ever) to 36500 is needed")
+    return number
+
+
+def days_of_tenants(text: str) -> tuple[str, ...]:
+    """Read `tenant=days` with commas between them."""
+    found = names(text)
+    for pair in found:
+        tenant, sign, number = pair.rpartition("=")
+        if not sign:
+            raise ValueError(f"'{pair}' is not of the form tenant=days, such as ci=7")
+        days(number)
+        if sum(other.rpartition("=")[0] == tenant for other in found) > 1:
+            raise ValueError(f"the tenant '{tenant}' is named twice")
+    return found
+
+
 def yes(text: str) -> bool:
     """Read yes or no."""
     if text.lower() not in ("yes", "no", "true", "false", "1", "0"):

@@ -39,6 +39,8 @@ class Scope(enum.StrEnum):
     """Be an administrator: change what others of the tenant own, and bring code where only administrators may."""
     KEYS_MANAGE = "keys:manage"
     METRICS_READ = "metrics:read"
+    SERVER_MANAGE = "server:manage"
+    """Have the server clean up, which concerns every tenant."""
     READ = "jobs:read"
     WRITE = "jobs:write"
 

@@ -358,6 +358,12 @@ class NotOwner(AssayError):
     code, status = "not_owner", 403
 
 
+class NotAdministrator(AssayError):
+    """Only administrators may do this here: the users whom the setting 'admins' names. Ask one of them."""
+
+    code, status = "not_administrator", 403
+
+
 class LocalCodeRefused(AssayError):
     """{field} makes the worker's machine run code, which only administrators may ask for here. Leave it out, or ask one."""
 

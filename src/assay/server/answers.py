@@ -335,6 +335,25 @@ _KEY: Final = (
 KEY: Final = Named("Key", Object(_KEY))
 NEW_KEY: Final = Named("NewKey", Object((*_KEY, Member("key", _TEXT, required=True))))
 KEYS: Final = page_of("KeyPage", KEY)
+USAGE: Final = Named(
+    "Usage",
+    Object(
+        (
+            Member("measured_at", _TIME, required=True),
+            *(Member(f"{part}_bytes", _COUNT, required=True) for part in ("database", "blobs", "logs", "free")),
+        )
+    ),
+)
+CLEANUP: Final = Named(
+    "Cleanup",
+    Object(
+        (
+            Member("dry_run", Flag(), required=True),
+            Member("tenants", Free(), required=True),
+            *(Member(name, _COUNT, required=True) for name in ("jobs", "logs", "log_bytes", "events")),
+        )
+    ),
+)
 LOG_SIZE: Final = Named("LogSize", Object((Member("size", _COUNT, required=True),)))
 ERROR: Final = Named(
     "Error",
@@ -342,6 +361,6 @@ ERROR: Final = Named(
 )
 DOCUMENTS: Final = (
     JOB, JOB_SUMMARY, JOBS, PROVIDER, PROVIDERS, COLLECTION, COLLECTIONS, BENCHMARK, BENCHMARKS, HISTORY, ARTIFACTS, HEALTH,
-    QUEUE, KEY, NEW_KEY, KEYS, LOG_SIZE, ERROR,
+    USAGE, CLEANUP, QUEUE, KEY, NEW_KEY, KEYS, LOG_SIZE, ERROR,
 )  # fmt: skip
 """All of them."""

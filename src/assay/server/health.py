@@ -1,4 +1,4 @@
-"""Health and metrics."""
+"""Health, metrics, and how much room things take."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from assay.scheduler.identifiers import rfc3339
 from assay.server.metrics import CONTENT_TYPE, gauges
-from assay.server.services import services
+from assay.server.respond import json_response
+from assay.server.services import caller, services
+from assay.server.storage import parts
 
 
 async def health(request: Request) -> Response:
@@ -16,8 +19,15 @@ async def health(request: Request) -> Response:
     return await services(request).pulse.take()
 
 
+async def usage(request: Request) -> Response:
+    """Answer with how much room everything takes."""
+    caller(request)  # refuses names that are none, as every route does
+    found = await services(request).storage.measure()
+    return json_response({"measured_at": rfc3339(found.at)} | {f"{part}_bytes": n for part, n in parts(found).items()})
+
+
 async def metrics(request: Request) -> Response:
     """Answer with the Prometheus scrape."""
     at = services(request)
-    standing = await gauges.ask(at.store)
+    standing = await gauges.ask(at.store, parts(await at.storage.measure()))
     return Response(await asyncio.to_thread(at.metrics.render, standing), media_type=CONTENT_TYPE)

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 
 from assay.model.access import Scope
-from assay.model.errors import LocalCodeRefused, NotOwner, ReservedUser
+from assay.model.errors import LocalCodeRefused, NotAdministrator, NotOwner, ReservedUser
 from assay.scheduler.catalogue import SYSTEM
 from assay.server.services import Caller, caller, services
 
@@ -33,6 +33,13 @@ def require_owner(request: Request, kind: str, resource_id: str, owner: str) -> 
     who = caller(request)
     if owners_only(request) and who.user != owner and not _is_administrator(request, who):
         raise NotOwner(kind=kind, id=resource_id, owner=owner)
+
+
+def require_administrator(request: Request) -> None:
+    """Raise NotAdministrator where the settings name administrators, and a caller without a key is none of them."""
+    who = caller(request)
+    if services(request).settings.admins and not who.key and not _is_administrator(request, who):
+        raise NotAdministrator
 
 
 def owners_only(request: Request) -> bool:

@@ -27,6 +27,7 @@ from assay.scheduler.durations import Durations
 from assay.scheduler.offerings import Offerings
 from assay.scheduler.outbox import Outbox
 from assay.scheduler.quota_file import QuotaFile
+from assay.scheduler.retention import Policy, Retention
 from assay.server.access.bans import Bans
 from assay.server.access.gate import Gate, Rules
 from assay.server.access.keyring import Keyring
@@ -39,6 +40,7 @@ from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
 from assay.server.pulse import Pulse
 from assay.server.services import Services
+from assay.server.storage import Storage
 from assay.store.base import Store
 from assay.store.keys import AnyKey
 from assay.store.sqlite import SqliteStore
@@ -116,6 +118,8 @@ async def _serve(
         pages=Documents(8 << 20),
         logs=LogFiles(folders, settings.max_log_bytes),
         blobs=BlobStore(settings.data / "blobs"),
+        storage=Storage(store, settings.data),
+        retention=Retention(store, folders, Policy.of(settings)),
         quotas=quotas,
         durations=Durations(),
         metrics=Metrics(listeners.url, redis),
@@ -129,6 +133,7 @@ async def _serve(
         asyncio.create_task(shared_clock.follow(store)),
         asyncio.create_task(recovery.watch(store, settings.lease_seconds, settings.grace_seconds)),
         asyncio.create_task(recovery.sweep(store, at.blobs, folders)),
+        asyncio.create_task(at.retention.keep_up()),
         asyncio.create_task(watch.follow(at.offerings)),
         asyncio.create_task(quotas.follow()),
         asyncio.create_task(Outbox(store, settings).empty()),

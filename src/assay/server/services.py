@@ -15,11 +15,13 @@ from assay.model.errors import BadRequest
 from assay.scheduler.durations import Durations
 from assay.scheduler.offerings import Offerings
 from assay.scheduler.quota_file import QuotaFile
+from assay.scheduler.retention import Retention
 from assay.server.access.keyring import Keyring
 from assay.server.documents import Documents
 from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
 from assay.server.pulse import Pulse
+from assay.server.storage import Storage
 from assay.store.base import Store
 
 if TYPE_CHECKING:  # its library is an extra
@@ -45,6 +47,8 @@ class Services:
     blobs: BlobStore
     metrics: Metrics
     pulse: Pulse
+    storage: Storage
+    retention: Retention
     quotas: QuotaFile
     durations: Durations
     redis: Redis | None

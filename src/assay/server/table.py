@@ -23,6 +23,7 @@ from assay.model.errors import (
     JobIsTerminal,
     LocalCodeRefused,
     ModelUrlRequired,
+    NotAdministrator,
     NotFound,
     NotGrantable,
     NothingToRerun,
@@ -43,7 +44,7 @@ from assay.model.errors import (
 )
 from assay.model.keys import REQUEST as KEY_REQUEST
 from assay.scheduler.reruns import RERUN
-from assay.server import answers, docs, examples, health, keys, queue
+from assay.server import answers, cleanup, docs, examples, health, keys, queue
 from assay.server.evalhub import artifacts, benchmarks, events, exports, history, jobs, logs
 from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, SORTS, Face
 from assay.server.routes import Header, Query, Route, Scope, Table
@@ -293,6 +294,13 @@ ROUTES = (
           scope=Scope.OPEN, cost=Cost.FREE, tag="service", answers={200: answers.HEALTH, 503: answers.HEALTH}),
     Route("metrics", "GET", "/metrics", health.metrics, "Scrape metrics, in Prometheus' text format.",
           scope=Scope.METRICS_READ, tag="service", answers={200: _TEXT}),
+    Route("usage", "GET", "/api/v1/usage", health.usage, "Say how much room everything takes.",
+          scope=Scope.METRICS_READ, tag="service", answers={200: answers.USAGE}, errors=(StoreUnavailable,)),
+    Route("cleanup", "POST", "/api/v1/cleanup", cleanup.cleanup,
+          "Delete what the settings do not ask to keep any longer, in the background; answer with what goes.",
+          scope=Scope.SERVER_MANAGE, tag="service", query=(Query("dry_run", "boolean", "only say what would go"),),
+          answers={200: answers.CLEANUP, 202: answers.CLEANUP},
+          errors=(BadQueryValue, UnknownQuery, NotAdministrator, StoreUnavailable)),
     Route("openapi", "GET", "/openapi.yaml", docs.openapi, "This document, as YAML, or JSON where that is accepted.",
           scope=Scope.OPEN, tag="service", answers={200: ("application/yaml", "application/json")}),
     Route("docs", "GET", "/docs", docs.page, "The API's documentation, as a page.",

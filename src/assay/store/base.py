@@ -145,6 +145,10 @@ class Store(Protocol):
         """Say how many connections there are at this moment."""
         ...
 
+    async def size(self) -> int:
+        """Return the bytes that the database takes."""
+        ...
+
     async def close(self) -> None:
         """Write what waits, then let go of the database."""
         ...

@@ -35,7 +35,8 @@ NEEDS: dict[str, set[str]] = {
     "queue:read": {"getQueue"},
     "workers:work": {"registerWorker", "leaseRuns", "heartbeat", "startRun", "endRun", "appendLog", "putArtifact"},
     "keys:manage": {"createKey", "listKeys", "getKey", "revokeKey"},
-    "metrics:read": {"metrics"},
+    "metrics:read": {"metrics", "usage"},
+    "server:manage": {"cleanup"},
 }  # fmt: skip
 """The scope of each route, by its name."""
 
@@ -46,7 +47,7 @@ GRANTS: dict[str, set[str]] = {
     "viewer": VIEWER,
     "user": USER,
     "operator": USER | {"metrics:read", "workers:manage", "tenant:manage"},
-    "admin": USER | {"metrics:read", "workers:manage", "tenant:manage", "keys:manage"},
+    "admin": USER | {"metrics:read", "workers:manage", "tenant:manage", "keys:manage", "server:manage"},
     "worker": {"workers:work", "runs:report"},
 }
 """What each role may do."""

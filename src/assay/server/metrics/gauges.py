@@ -26,11 +26,13 @@ class Standing(NamedTuple):
     """Tenant, state, number of jobs."""
     runs: dict[str, int]
     connections: Connections
+    storage: Mapping[str, int]
+    """Part, bytes."""
 
 
-async def ask(store: Store) -> Standing:
+async def ask(store: Store, storage: Mapping[str, int]) -> Standing:
     """Return what stands in the store now. Raises StoreUnavailable."""
-    return Standing(await store.scan(JobCounts()), await store.scan(OpenRuns()), store.connections())
+    return Standing(await store.scan(JobCounts()), await store.scan(OpenRuns()), store.connections(), storage)
 
 
 def collect(standing: Standing) -> Iterator[Metric]:
@@ -51,6 +53,8 @@ def collect(standing: Standing) -> Iterator[Metric]:
     yield _by_tenant("evalhub_eval_active_jobs", "Jobs that have not ended, by tenant.", active)
     yield _by_tenant("evalhub_eval_queue_depth", "Jobs of which nothing has started, by tenant.", waiting)
     yield from _connections(standing.connections)
+    storage: dict[Labels, int] = {(part,): n for part, n in standing.storage.items()}
+    yield _gauge("assay_storage_bytes", "Room that things take, and what is free on the disk.", ("part",), storage)
     yield _gauge("target_info", "What this server is.", *_target())
 
 

@@ -115,6 +115,13 @@ class PostgresStore:
         idle, name = self._pool.get_idle_size(), urlsplit(self._url).path.removeprefix("/")
         return Connections("postgresql", name, self._pool.get_size() - idle, idle, self._pool.get_max_size())
 
+    async def size(self) -> int:
+        """Return the bytes of the database with its indexes."""
+        try:
+            return int(await self._pool.fetchval("SELECT pg_database_size(current_database())"))
+        except FAILURES as error:
+            raise explain(error) from error
+
     async def close(self) -> None:
         """Write what waits, then let go of the database."""
         await self._writer.close()

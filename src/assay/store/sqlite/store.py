@@ -105,6 +105,11 @@ class SqliteStore:
         most = 2 + _READERS
         return Connections("sqlite", self.path.name, used, most - used, most)
 
+    async def size(self) -> int:
+        """Return the bytes of the file and of its write-ahead log."""
+        found = [self.path, self.path.with_name(f"{self.path.name}-wal")]
+        return sum(path.stat().st_size for path in found if path.exists())
+
     async def close(self) -> None:
         """Write what waits, then let go of the database. Closing twice is harmless."""
         if self._closed:
