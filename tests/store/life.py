@@ -172,7 +172,7 @@ class Life:
         await self.store.apply(CancelRun(job.id, index, tenant, self.now))
 
     async def delete(self, job: NewJob, tenant: str | None = None) -> list[str]:
-        return await self.store.apply(DeleteJob(job.id, tenant))
+        return await self.store.apply(DeleteJob(job.id, tenant, self.now))
 
     async def lapse_leases(self) -> int:
         return await self.store.apply(LapseLeases(self.now))

@@ -8,7 +8,8 @@ from assay.model.exports import COMPLETED, FAILED, MLFLOW, OCI, Export
 from assay.model.records import NewJob
 from assay.model.results import Message
 from assay.model.states import Status
-from assay.store.exports import EndExport, NextExport, Parcel, ReleaseExports, TakeExports
+from assay.store.exports import EndExport
+from assay.store.outbox import DueParcels, NextParcel, Parcel, ReleaseParcels, TakeParcels
 
 from .life import GRACE, SECOND, Life
 
@@ -17,7 +18,8 @@ ARRIVED = Export(state=COMPLETED, message=Message("arrived", "c", "server"), ref
 
 
 async def take(life: Life, free: int = 10) -> list[Parcel]:
-    return await life.store.apply(TakeExports(free, life.now, HOLD))
+    due = await life.store.scan(DueParcels(life.now, free))
+    return await life.store.apply(TakeParcels([(parcel, HOLD) for parcel in due], life.now))
 
 
 async def end(life: Life, parcel: Parcel, outcome: Export = ARRIVED, retry_at: int | None = None) -> bool:
@@ -37,9 +39,9 @@ async def left(life: Life) -> int:
 async def test_a_card_is_due_when_its_job_has_ended_and_not_before(life: Life) -> None:
     job = await life.submit(2, exports=[MLFLOW, OCI])
     await life.report(job, Status.COMPLETED)
-    assert await life.store.lookup(NextExport()) is None
+    assert await life.store.lookup(NextParcel()) is None
     await life.report(job, Status.COMPLETED, 1)
-    assert await life.store.lookup(NextExport()) == life.now
+    assert await life.store.lookup(NextParcel()) == life.now
     parcels = await take(life)
     assert {(parcel.job_id, parcel.target, parcel.attempt) for parcel in parcels} == {(job.id, MLFLOW, 1), (job.id, OCI, 1)}
 
@@ -66,7 +68,7 @@ async def test_a_card_that_somebody_holds_is_taken_by_nobody_else_until_that_tim
     assert parcel.attempt == 2
 
 
-async def test_no_more_cards_are_taken_than_wanted(life: Life) -> None:
+async def test_no_more_cards_of_a_target_are_looked_at_than_wanted(life: Life) -> None:
     for _ in range(3):
         await life.report(await life.submit(exports=[MLFLOW]), Status.COMPLETED)
     assert len(await take(life, 2)) == 2
@@ -142,7 +144,7 @@ async def test_a_benchmark_that_has_more_to_say_is_exported_again(life: Life) ->
 async def test_what_a_stopped_server_held_is_due_at_its_start(life: Life) -> None:
     await life.report(await life.submit(exports=[MLFLOW]), Status.COMPLETED)
     await take(life)
-    await life.store.apply(ReleaseExports(life.now))
+    await life.store.apply(ReleaseParcels(life.now))
     assert len(await take(life)) == 1
 
 

@@ -232,7 +232,7 @@ async def test_deleting_a_job_leaves_nothing_of_it(life: Life) -> None:
         assert await life.ask(f"SELECT * FROM {table}") == [], table
     await life.check_counters()
     with pytest.raises(NotFound):
-        await life.store.apply(DeleteJob(gone.id, None))
+        await life.store.apply(DeleteJob(gone.id, None, life.now))
 
 
 async def test_a_worker_learns_from_its_heartbeat_that_a_job_was_deleted(life: Life) -> None:

@@ -225,7 +225,7 @@ class LifeMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.reference.jobs) > 3)
     def delete(self, pick: int, gone: bool) -> None:
         job = self.job(pick, gone)
-        answers = self.both(DeleteJob(job.id, None), lambda: self.reference.delete(job.id))
+        answers = self.both(DeleteJob(job.id, None, self.life.now), lambda: self.reference.delete(job.id))
         if answers:
             assert answers[0] == answers[1]
 

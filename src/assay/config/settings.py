@@ -74,6 +74,17 @@ SETTINGS = (
     Setting("oci_auth_config_file", "ASSAY_OCI_AUTH_CONFIG_FILE", "", read.optional_path, "keys of registries (Docker)"),
     Setting("oci_ca_cert_file", "ASSAY_OCI_CA_CERT_FILE", "", read.optional_path, "CA of registries' certificates"),
     Setting("oci_http_timeout_seconds", "ASSAY_OCI_HTTP_TIMEOUT_SECONDS", "30", read.patience, "patience with a registry"),
+    Setting("webhook_networks", "ASSAY_WEBHOOK_NETWORKS", "", read.networks, "inner networks for webhooks", separator=","),
+    Setting("webhook_timeout_seconds", "ASSAY_WEBHOOK_TIMEOUT_SECONDS", "10", read.patience, "patience with a receiver"),
+    Setting("webhook_retry_seconds", "ASSAY_WEBHOOK_RETRY_SECONDS", "86400", read.seconds, "how long a notice is tried"),
+    Setting("max_webhooks", "ASSAY_MAX_WEBHOOKS", "100", read.limit, "webhooks of a tenant; -1: any number"),
+    Setting("notification_source", "ASSAY_NOTIFICATION_SOURCE", "/assay", read.reference, "`source` of notifications"),
+    Setting("dapr_pubsub", "ASSAY_DAPR_PUBSUB", "", read.segment, "pub/sub component of Dapr; empty: none"),
+    Setting("dapr_topic", "ASSAY_DAPR_TOPIC", "assay", read.segment, "topic of that component"),
+    Setting(
+        "dapr_url", "ASSAY_DAPR_URL", "http://127.0.0.1:3500", read.web_url, "the Dapr sidecar", also="DAPR_HTTP_ENDPOINT"
+    ),
+    Setting("dapr_api_token", "ASSAY_DAPR_API_TOKEN", "", str, "token for the sidecar", secret=True, also="DAPR_API_TOKEN"),
     Setting("max_page_items", "ASSAY_MAX_PAGE_ITEMS", "10000", read.limit, "most items on a page; -1: any number"),
     Setting("max_open_jobs", "ASSAY_MAX_OPEN_JOBS", "-1", read.limit, "open jobs of a tenant; -1: any number"),
     Setting("max_benchmarks", "ASSAY_MAX_BENCHMARKS", "-1", read.limit, "benchmarks of a job; -1: any number"),

@@ -237,3 +237,17 @@ def tries(text: str) -> int:
     if number < 0:
         raise ValueError("0 or more is needed")
     return number
+
+
+def reference(text: str) -> str:
+    """Read a URI reference (RFC 3986)."""
+    if not re.fullmatch(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,500}", text):
+        raise ValueError("a URI, or a path such as /assay, is needed")
+    return text
+
+
+def segment(text: str) -> str:
+    """Read a name that becomes one step of a path, or nothing."""
+    if not re.fullmatch(r"[A-Za-z0-9._~-]*", text) or text in (".", ".."):
+        raise ValueError("letters, digits, '.', '_', '~' and '-' only")
+    return text

@@ -383,6 +383,24 @@ class TooManyJobs(AssayError):
     retry_after = 30.0
 
 
+class TooMany(BadRequest):
+    """The tenant has {limit} resources of the kind {kind}, and may not have more. Delete one that is no longer needed."""
+
+    code = "too_many_resources"
+
+
+class WebhookRefused(BadRequest):
+    """{field}: {problem}"""
+
+    code = "webhook_refused"
+
+
+class WebhookPaused(AssayError):
+    """The webhook {id} is paused. Resume it with a PATCH of {{"paused": false}}, then test it."""
+
+    code, status = "webhook_paused", 409
+
+
 class NothingToRerun(BadRequest):
     """The job {id} has no failed or cancelled benchmark. Send {{"benchmarks": "all"}} to run all of them again."""
 

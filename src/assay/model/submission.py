@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from assay.model.addresses import leads_outward
 from assay.model.shapes import Failure, Flag, Free, Integer, ListOf, Member, Number, Object, Text, TextMap
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -21,7 +21,6 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NUMERIC_HOST: Final = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)", re.ASCII)
 """What resolvers read as an IPv4 address, in whatever notation (127.1, 0x7f000001)."""
 _HOST: Final = re.compile(r"[a-z0-9._-]+", re.ASCII)
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _QUANTITY_TEXT: Final = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
 _BLOCKED_HOSTS: Final = {"localhost", "localhost.localdomain", "metadata", "metadata.google.internal"}
 _BLOCKED_ENDS: Final = (".cluster.local", ".svc", ".local", ".localhost")
@@ -61,15 +60,7 @@ def public_git_url(value: str) -> bool:
     except ValueError:
         # A name in another script may be mapped to an inner one by the resolver; its punycode form is what is checked.
         return bool(_HOST.fullmatch(host)) and not _NUMERIC_HOST.fullmatch(host)
-    return all(inner.is_global and not inner.is_multicast for inner in (address, *_within(address)))
-
-
-def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:
-    """Yield the IPv4 addresses that an IPv6 address leads to: compatible or mapped, through 6to4, Teredo or NAT64."""
-    if isinstance(address, ipaddress.IPv6Address):
-        yield from filter(None, (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())))
-        if address in _NAT64 or int(address) <= 0xFFFFFFFF:
-            yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return leads_outward(address)
 
 
 def rfc3339(value: str) -> bool:

@@ -1,6 +1,7 @@
-"""The outbox is emptied: cards of jobs that have ended go to MLflow and to registries, however often it takes.
+"""The outbox is emptied: every parcel goes to its target, however often it takes, and no target makes another wait.
 
-Nobody waits for this: a job's last report has been answered by then. What became of a card is kept with its job.
+Nobody who changes a job waits for this. Each target has a few places of its own (a bulkhead); one that has failed keeps a
+single place until it answers again, so that targets that hang hold little more than themselves.
 """
 
 from __future__ import annotations
@@ -8,61 +9,92 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
 
-import msgspec
-
-from assay.config import Settings
-from assay.exports import docker_config, oci
-from assay.exports.mlflow import Mlflow
-from assay.exports.remote import Remote, RemoteFailed
-from assay.gateway import MlflowServer
 from assay.model.errors import AssayError
-from assay.model.exports import COMPLETED, FAILED, MLFLOW, Export
-from assay.model.records import Job, Run
-from assay.model.results import Message
-from assay.model.states import JobState
-from assay.scheduler.cards import NAME, card, figures
 from assay.scheduler.identifiers import now
-from assay.store.base import Store
-from assay.store.exports import EXPORTS, LONGEST_PAUSE, EndExport, NextExport, Parcel, ReleaseExports, TakeExports
-from assay.store.queries import JobWithRuns
+from assay.store.base import Operation, Store
+from assay.store.notices import WEBHOOK, SetPublishers
+from assay.store.outbox import CARD, OUTBOX, DueParcels, NextParcel, Parcel, PruneTarget, ReleaseParcels, TakeParcels
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 4
-_TRY_S = 240.0
-"""Longest time of one attempt; a card is held a little longer, so that no two servers export it at once."""
-_ATTEMPTS = 100
-"""With the pauses between them: about 15 hours."""
-_ENDINGS = {JobState.COMPLETED: "FINISHED", JobState.CANCELLED: "KILLED"}
-_CARD = "application/vnd.eval-hub.evaluation-card.v1+json"
-_CONFIG = "application/vnd.oci.artifact.config.v1+json"
-_TITLE = "org.opencontainers.image.title"
+_AT_ONCE = 256
+"""Most parcels under way in all."""
+_EACH = 8
+"""Most parcels of one target that are looked at together."""
+_SPARE_S = 15.0
+"""A parcel is held so much longer than its attempt may take, so that no two servers send it at once."""
+_KEPT = 500
+"""How many notices are kept of each target to be looked at, of those delivered and of those given up."""
+_PRUNED_AFTER = 100
+
+
+class Carrier(Protocol):
+    """Brings parcels of one kind to their targets."""
+
+    @property
+    def slots(self) -> int:
+        """How many parcels may be under way to one target."""
+        ...
+
+    @property
+    def limit_s(self) -> float:
+        """Longest time of one attempt."""
+        ...
+
+    @property
+    def longest_pause_s(self) -> float:
+        """Longest pause between two attempts."""
+        ...
+
+    async def ready(self, parcels: list[Parcel]) -> list[Parcel]:
+        """Return those of the parcels that may be sent at this moment."""
+        ...
+
+    async def carry(self, parcel: Parcel, now: Callable[[], int]) -> Operation[Any]:
+        """Make an attempt; return what writes that it went well. Raises whatever went wrong."""
+        ...
+
+    def failed(self, parcel: Parcel, error: Exception, now: int, pause_s: float) -> Operation[Any]:
+        """Return what writes that an attempt came to nothing; if another follows, it is after `pause_s`."""
+        ...
 
 
 class Outbox:
-    """Sends the cards in a store's outbox. `pause_s` says how long to wait after the n-th attempt that failed."""
+    """Sends what is in a store's outbox, by the carrier of its kind.
 
-    def __init__(self, store: Store, settings: Settings, pause_s: Callable[[int], float] | None = None) -> None:
-        self._store, self._settings = store, settings
-        self._pause_s = pause_s or (lambda attempt: min(2.0 ** (attempt - 1), LONGEST_PAUSE / 1_000_000))
+    `pause_s` says how long to wait after the n-th attempt that failed.
+    """
+
+    def __init__(
+        self, store: Store, carriers: Mapping[str, Carrier], pause_s: Callable[[int], float] = lambda n: 2.0 ** (n - 1)
+    ) -> None:
+        self._store, self._carriers, self._pause_s = store, carriers, pause_s
+        self._publishers = tuple(kind for kind in carriers if kind not in (CARD, WEBHOOK))
         self._busy: set[asyncio.Task[None]] = set()
+        self._under_way: Counter[str] = Counter()
+        self._failing: set[str] = set()
+        self._ended: Counter[str] = Counter()
 
     async def empty(self, period_s: float = 1.0) -> None:
         """Send what is due, for ever."""
         try:
-            if self._store.generation is not None:  # no other server has a part of this outbox in its hands
-                await self._store.apply(ReleaseExports(now()))
+            prepared = False
             while True:
-                ticket = self._store.signals.ticket([EXPORTS])
+                ticket = self._store.signals.ticket([OUTBOX])
                 try:
+                    if not prepared:
+                        await self._prepare()
+                        prepared = True
                     await self._take()
                 except AssayError as error:
-                    log.error("evaluation cards wait: %s", error.message)
-                except Exception:  # whatever it is: without this loop no card would ever leave
-                    log.exception("evaluation cards wait")
+                    log.error("what is in the outbox waits: %s", error.message)
+                except Exception:  # whatever it is: without this loop nothing would ever leave
+                    log.exception("what is in the outbox waits")
                 await ticket.wait(period_s)
                 if self._store.signals.closed:
                     await asyncio.sleep(period_s)
@@ -71,107 +103,70 @@ class Outbox:
                 task.cancel()
             await asyncio.gather(*self._busy, return_exceptions=True)
 
+    async def _prepare(self) -> None:
+        """Say who publishes, and take up what was under way when the server stopped."""
+        await self._store.apply(SetPublishers(self._publishers, now()))
+        if self._store.writes_alone:  # no other server has a part of this outbox in its hands
+            await self._store.apply(ReleaseParcels(now()))
+
     async def _take(self) -> None:
-        free = _AT_ONCE - len(self._busy)
-        due = await self._store.lookup(NextExport()) if free else None
+        due = await self._store.lookup(NextParcel())
         if due is None or due > now():
             return
-        hold = round((_TRY_S + 30) * 1_000_000)
-        for parcel in await self._store.apply(TakeExports(free, now(), hold)):
+        fitting = self._fitting(await self._store.scan(DueParcels(now(), _EACH)))
+        wanted = [(parcel, self._hold(parcel)) for parcel in await self._ready(fitting)]
+        if not wanted:
+            return
+        for parcel in await self._store.apply(TakeParcels(wanted, now())):
+            self._under_way[parcel.target] += 1
             task = asyncio.create_task(self._send(parcel))
             self._busy.add(task)
-            task.add_done_callback(self._done)
+            task.add_done_callback(partial(self._done, parcel.target))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _fitting(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+        """Return the parcels for which their targets, and this server, have a place."""
+        found: list[Parcel] = []
+        taken = self._under_way.copy()
+        for parcel in parcels:
+            carrier = self._carriers.get(parcel.kind)
+            places = 0 if carrier is None else 1 if parcel.target in self._failing else carrier.slots
+            if taken[parcel.target] < places and len(self._busy) + len(found) < _AT_ONCE:
+                taken[parcel.target] += 1
+                found.append(parcel)
+        return found
+
+    async def _ready(self, parcels: list[Parcel]) -> list[Parcel]:
+        by_kind: dict[str, list[Parcel]] = {}
+        for parcel in parcels:
+            by_kind.setdefault(parcel.kind, []).append(parcel)
+        return [parcel for kind, of_it in by_kind.items() for parcel in await self._carriers[kind].ready(of_it)]
+
+    def _hold(self, parcel: Parcel) -> int:
+        return round((self._carriers[parcel.kind].limit_s + _SPARE_S) * 1_000_000)
+
+    def _done(self, target: str, task: asyncio.Task[None]) -> None:
         self._busy.discard(task)
-        self._store.signals.announce([EXPORTS])
+        self._under_way[target] -= 1
+        if not self._under_way[target]:
+            del self._under_way[target]
+        self._store.signals.announce([OUTBOX])
 
     async def _send(self, parcel: Parcel) -> None:
-        """Send one card and write how that went. One that is interrupted is sent again when its time is over."""
-        retry_at = None
+        """Send one parcel and write how that went. One that is interrupted is sent again when its time is over."""
+        carrier = self._carriers[parcel.kind]
         try:
-            async with asyncio.timeout(_TRY_S):
-                outcome = await self._export(parcel)
+            async with asyncio.timeout(carrier.limit_s):
+                ending = await carrier.carry(parcel, now)
+            self._failing.discard(parcel.target)
         except Exception as error:
-            outcome, retry_at = self._postponed(parcel, error)
-        if outcome is None:
-            return
-        with contextlib.suppress(AssayError):  # the store is away; the card is held until its time is over
-            await self._store.apply(EndExport(parcel, outcome, now(), retry_at))
+            self._failing.add(parcel.target)
+            ending = carrier.failed(parcel, error, now(), min(self._pause_s(parcel.attempt), carrier.longest_pause_s))
+        with contextlib.suppress(AssayError):  # the store is away; the parcel is held until its time is over
+            await self._store.apply(ending)
+            await self._prune(parcel.target)
 
-    def _postponed(self, parcel: Parcel, error: Exception) -> tuple[Export, int | None]:
-        """Return what the job says of a card that could not be exported, and when it is tried again."""
-        if isinstance(error, RemoteFailed):
-            text = str(error)
-        elif isinstance(error, TimeoutError):
-            text = f"it took longer than {_TRY_S:g} s"
-        else:
-            log.exception("the card of job %s could not be exported", parcel.job_id)
-            text = "the server's log says why"
-        given_up = parcel.attempt >= _ATTEMPTS or (isinstance(error, RemoteFailed) and error.lasting)
-        if given_up:
-            log.error("the card of job %s is not exported to %s: %s", parcel.job_id, parcel.target, text)
-            return Export(state=FAILED, message=_message(f"The evaluation card was not exported: {text}", "failed")), None
-        log.warning("the card of job %s waits for %s: %s", parcel.job_id, parcel.target, text)
-        told = _message(f"Attempt {parcel.attempt} to export the evaluation card failed, another follows: {text}", "pending")
-        return Export(message=told), now() + round(self._pause_s(parcel.attempt) * 1_000_000)
-
-    async def _export(self, parcel: Parcel) -> Export | None:
-        found = await self._store.lookup(JobWithRuns(parcel.job_id))
-        if found is None:
-            return None
-        if parcel.target == MLFLOW:
-            return await self._to_mlflow(*found)
-        return await self._to_registry(*found)
-
-    async def _to_mlflow(self, job: Job, runs: list[Run]) -> Export:
-        """Store the card as an artifact of an MLflow run, which also gets the figures, for charts and comparisons."""
-        server = MlflowServer.of(self._settings)
-        if server is None:
-            raise RemoteFailed("the setting mlflow_tracking_uri is empty")
-        began_ms, ended_ms = job.created_at // 1000, job.updated_at // 1000
-        model = msgspec.json.decode(job.spec)["model"]
-        told = {"model_name": model["name"], "model_url": model.get("url", "")}
-        params = [{"key": key, "value": value[:500]} for key, value in told.items() if value]
-        measured = [{"key": key, "value": value, "timestamp": ended_ms, "step": 0} for key, value in figures(runs).items()]
-        async with Mlflow(server, job.tenant) as mlflow:
-            tags = {"evaluation_job_id": job.id, "context": "eval-hub"}
-            run = await mlflow.run_of(job.experiment_id, tags, job.name, began_ms)
-            await mlflow.log(run["run_id"], "params", params)
-            await mlflow.log(run["run_id"], "metrics", measured)
-            await mlflow.put_artifact(run, NAME, msgspec.json.encode(card(job, runs)))
-            await mlflow.end(run["run_id"], _ENDINGS.get(job.state, "FAILED"), ended_ms)
-        return Export(state=COMPLETED, message=_EXPORTED, reference=run["run_id"])
-
-    async def _to_registry(self, job: Job, runs: list[Run]) -> Export:
-        settings = self._settings
-        asked = msgspec.json.decode(job.spec)["exports"]["oci"]
-        coordinates = asked["coordinates"]
-        host = coordinates["oci_host"]
-        file = docker_config.find(
-            settings.secrets_dir, asked.get("k8s", {}).get("connection", ""), settings.oci_auth_config_file
-        )
-        login = await asyncio.to_thread(docker_config.login, file, host.partition("://")[2] or host)
-        tag = f"{coordinates.get('oci_tag') or 'evaluation-card'}-{job.id}"
-        config, layer = _blobs(job, card(job, runs))
-        annotations = {**coordinates.get("annotations", {}), "evaluation_job_id": job.id, _TITLE: tag}
-        timeout_s = settings.oci_http_timeout_seconds or 30.0
-        async with Remote("the registry", ca_cert=settings.oci_ca_cert_file, timeout_s=timeout_s) as remote:
-            repository = oci.Repository(remote, host, coordinates["oci_repository"], login)
-            pushed = await repository.push(tag, config, [layer], annotations)
-        return Export(state=COMPLETED, message=_EXPORTED, reference=pushed.reference, digest=pushed.digest)
-
-
-def _blobs(job: Job, content: dict[str, Any]) -> tuple[oci.Blob, oci.Blob]:
-    """Return the config and the layer of a card's artifact."""
-    name = f"evaluation-card-{job.id}"
-    about = {"evaluation_job_id": job.id}
-    config = oci.Blob(msgspec.json.encode(about), _CONFIG, about | {_TITLE: f"{name}-config.json"})
-    return config, oci.Blob(msgspec.json.encode(content), _CARD, about | {_TITLE: f"{name}.json"})
-
-
-def _message(text: str, outcome: str) -> Message:
-    return Message(text, f"evaluation_card_{outcome}", "server")
-
-
-_EXPORTED = _message("The evaluation card has been exported", "exported")
+    async def _prune(self, target: str) -> None:
+        self._ended[target] += 1
+        if self._ended[target] >= _PRUNED_AFTER:
+            del self._ended[target]
+            await self._store.apply(PruneTarget(target, _KEPT))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from assay.model import offering, submission
+from assay.model import notices, offering, submission
 from assay.model.forecast import WAITS_FOR
 from assay.model.results import ORIGINS
 from assay.model.shapes import Failure, Flag, Free, Integer, ListOf, Member, Number, Object, Shape, Text
@@ -241,6 +241,36 @@ HISTORY: Final = Named(
         )
     ),
 )
+WEBHOOK: Final = Named(
+    "Webhook",
+    Object(
+        (
+            Member("resource", Object(_RESOURCE), required=True),
+            *(member for member in notices.WEBHOOK.members if member.name != "paused"),
+            Member("paused", Flag(), required=True),
+        )
+    ),
+)
+WEBHOOKS: Final = page_of("WebhookPage", WEBHOOK)
+DELIVERY: Final = Named(
+    "Delivery",
+    Object(
+        (
+            Member("number", _COUNT, required=True),
+            Member("id", _TEXT, required=True),
+            Member("type", _TEXT, required=True),
+            Member("state", Text(one_of=("pending", "delivered", "failed")), required=True),
+            Member("attempts", _COUNT, required=True),
+            Member("created_at", _TIME, required=True),
+            Member("job_id", _TEXT),
+            Member("status", _COUNT),
+            Member("message", _TEXT),
+            Member("ended_at", _TIME),
+            Member("next_attempt_at", _TIME),
+        )
+    ),
+)
+DELIVERIES: Final = Named("Deliveries", Object((Member("items", ListOf(DELIVERY), required=True), Member("next", _LINK))))
 ARTIFACTS: Final = Named(
     "Artifacts",
     Object(
@@ -361,6 +391,6 @@ ERROR: Final = Named(
 )
 DOCUMENTS: Final = (
     JOB, JOB_SUMMARY, JOBS, PROVIDER, PROVIDERS, COLLECTION, COLLECTIONS, BENCHMARK, BENCHMARKS, HISTORY, ARTIFACTS, HEALTH,
-    USAGE, CLEANUP, QUEUE, KEY, NEW_KEY, KEYS, LOG_SIZE, ERROR,
+    USAGE, CLEANUP, QUEUE, KEY, NEW_KEY, KEYS, LOG_SIZE, ERROR, WEBHOOK, WEBHOOKS, DELIVERY, DELIVERIES,
 )  # fmt: skip
 """All of them."""

@@ -45,6 +45,12 @@ PATCH: Final[list[dict[str, Any]]] = [
     {"op": "add", "path": "/tags", "value": ["nightly"]},
 ]
 CLONE: Final[dict[str, Any]] = {"name": "release of my own"}
+WEBHOOK: Final[dict[str, Any]] = {
+    "url": "https://hooks.example/assay",
+    "events": ["assay.job.completed", "assay.job.failed"],
+    "tags": ["nightly"],
+}
+WEBHOOK_CHANGE: Final[dict[str, Any]] = {"paused": True}
 OF_RESOURCE: Final[dict[str, dict[str, Any]]] = {"provider": PROVIDER, "collection": COLLECTION}
 
 REGISTRATION: Final[dict[str, Any]] = {"name": "machine-1", "incarnation": "5f0c", "slots": 2, "engines": {"adapter": "1"}}

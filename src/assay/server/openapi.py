@@ -39,6 +39,7 @@ _IN_PATH = {
     "worker": "name of a worker",
     "run_id": "id of a run",
     "key_id": "id of an API key: what stands between its two underscores",
+    "webhook_id": "id of a webhook",
 }
 _REQUEST_ID = Header("X-Global-Transaction-Id", "the request's id in logs and errors; one is made where none is sent")
 _NAME = {"type": "string", "maxLength": LONGEST_NAME, "pattern": r"^[^\x00-\x1f\x7f]*$"}

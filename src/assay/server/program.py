@@ -20,7 +20,9 @@ from assay.config import Settings
 from assay.config.masking import differing
 from assay.config.values import MEMORY
 from assay.model.errors import AssayError, ExtraMissing, SettingInvalid, StoreUnusable
+from assay.notify.outward import OutwardResolver
 from assay.scheduler import recovery, shared_clock
+from assay.scheduler.carriers import carriers
 from assay.scheduler.catalogue import Catalogue
 from assay.scheduler.catalogue_watch import CatalogueWatch
 from assay.scheduler.durations import Durations
@@ -126,6 +128,7 @@ async def _serve(
         pulse=Pulse(store, redis),
         redis=redis,
         keyring=keyring,
+        outward=OutwardResolver(settings.webhook_networks),
     )
     store.changes.listen(at.metrics.transitions.told)
     store.changes.listen(at.durations.told)
@@ -136,7 +139,7 @@ async def _serve(
         asyncio.create_task(at.retention.keep_up()),
         asyncio.create_task(watch.follow(at.offerings)),
         asyncio.create_task(quotas.follow()),
-        asyncio.create_task(Outbox(store, settings).empty()),
+        asyncio.create_task(Outbox(store, carriers(store, settings)).empty()),
         asyncio.create_task(keyring.note_used()),
     ]
     embedded = EmbeddedWorker(settings, listeners.worker_url, worker_key) if worker else None

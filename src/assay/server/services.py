@@ -12,6 +12,7 @@ from assay.artifacts.blobs import BlobStore
 from assay.config import Settings
 from assay.model.access import Scope
 from assay.model.errors import BadRequest
+from assay.notify.outward import OutwardResolver
 from assay.scheduler.durations import Durations
 from assay.scheduler.offerings import Offerings
 from assay.scheduler.quota_file import QuotaFile
@@ -54,6 +55,8 @@ class Services:
     redis: Redis | None
     """What servers share beside the store; None where no Redis is used."""
     keyring: Keyring
+    outward: OutwardResolver
+    """Where webhooks may lead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from assay.model import offering, protocol, submission
+from assay.model import notices, offering, protocol, submission
 from assay.model.access import Cost
 from assay.model.errors import (
     BadQueryValue,
@@ -36,11 +36,14 @@ from assay.model.errors import (
     ShaIsReadOnly,
     StaleFence,
     StoreUnavailable,
+    TooMany,
     TooManyBenchmarks,
     TooManyJobs,
     UnknownQuery,
     UnknownWorker,
     ValidationFailed,
+    WebhookPaused,
+    WebhookRefused,
 )
 from assay.model.keys import REQUEST as KEY_REQUEST
 from assay.scheduler.reruns import RERUN
@@ -48,6 +51,8 @@ from assay.server import answers, cleanup, docs, examples, health, keys, queue
 from assay.server.evalhub import artifacts, benchmarks, events, exports, history, jobs, logs
 from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, SORTS, Face
 from assay.server.routes import Header, Query, Route, Scope, Table
+from assay.server.webhooks import deliveries
+from assay.server.webhooks import resources as webhooks
 from assay.server.workers import leases, runs
 
 _BYTES = "application/octet-stream"
@@ -95,6 +100,8 @@ _BENCHMARK = _JOBS + "/{job_id}/benchmarks/{benchmark_index}"
 _WORKER = "/api/v1/workers/{worker}"
 _RUN = "/api/v1/runs/{run_id}"
 _KEYS = "/api/v1/keys"
+_WEBHOOKS = "/api/v1/webhooks"
+_WEBHOOK = _WEBHOOKS + "/{webhook_id}"
 
 _SHAPES = {"provider": offering.PROVIDER, "collection": offering.COLLECTION}
 _ANSWERS = {
@@ -290,6 +297,29 @@ ROUTES = (
           query=(Query("limit", "integer", "at most 1000", least=1),
                  Query("offset", "integer", "runs to pass over"), Query("job_id", "string", "only this job's")),
           answers={200: answers.QUEUE}, errors=(BadQueryValue, UnknownQuery)),
+    Route("createWebhook", "POST", _WEBHOOKS, webhooks.create, "Have changes of jobs and runs sent to a URL.",
+          scope=Scope.WRITE, tag="notifications", body=notices.WEBHOOK, example=examples.WEBHOOK,
+          answers={201: answers.WEBHOOK}, answer_headers=(_WARNING,), makes="webhook_id",
+          errors=(*_BODY, WebhookRefused, TooMany, ReservedUser)),
+    Route("listWebhooks", "GET", _WEBHOOKS, webhooks.page, "List your webhooks, newest first.", tag="notifications",
+          query=_PAGE, answers={200: answers.WEBHOOKS}, errors=(BadQueryValue, UnknownQuery)),
+    Route("getWebhook", "GET", _WEBHOOK, webhooks.get, "Read a webhook.", tag="notifications",
+          answers={200: answers.WEBHOOK}, errors=(NotFound,)),
+    Route("patchWebhook", "PATCH", _WEBHOOK, webhooks.change,
+          "Change members of a webhook (RFC 7386); `paused` holds back what it would be sent.",
+          scope=Scope.WRITE, tag="notifications", body=replace(notices.WEBHOOK, partial=True),
+          example=examples.WEBHOOK_CHANGE, answers={200: answers.WEBHOOK}, answer_headers=(_WARNING,),
+          errors=(*_BODY, WebhookRefused, NotFound, NotOwner)),
+    Route("deleteWebhook", "DELETE", _WEBHOOK, webhooks.delete, "Delete a webhook, and what waits for it.",
+          scope=Scope.WRITE, tag="notifications", answers={204: ""}, errors=(NotFound, NotOwner, StoreUnavailable)),
+    Route("testWebhook", "POST", _WEBHOOK + "/test", deliveries.test, "Send a webhook a notice to try it out, once.",
+          scope=Scope.WRITE, tag="notifications", answers={202: answers.DELIVERY},
+          errors=(NotFound, NotOwner, WebhookPaused, StoreUnavailable)),
+    Route("listDeliveries", "GET", _WEBHOOK + "/deliveries", deliveries.page,
+          "List what a webhook was sent of late, newest first, and what became of it.", tag="notifications",
+          query=(Query("before", "integer", "deliveries with a lower number"),
+                 Query("limit", "integer", "at most 500", least=1)),
+          answers={200: answers.DELIVERIES}, errors=(BadQueryValue, UnknownQuery, NotFound)),
     Route("health", "GET", "/api/v1/health", health.health, "Say whether the server works.",
           scope=Scope.OPEN, cost=Cost.FREE, tag="service", answers={200: answers.HEALTH, 503: answers.HEALTH}),
     Route("metrics", "GET", "/metrics", health.metrics, "Scrape metrics, in Prometheus' text format.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from assay.store.base import QUEUE, Signal, Steps, run
-from assay.store.exports import EXPORTS, LONGEST_PAUSE
+from assay.store.outbox import LONGEST_PAUSE, OUTBOX
 from assay.store.runs import RETRY_DELAY
 
 
@@ -39,10 +39,10 @@ class PutBack:
             ("put_back_leases", self.lease),
             ("put_back_graces", self.grace),
             ("put_back_waits", RETRY_DELAY),
-            ("put_back_exports", LONGEST_PAUSE),
+            ("put_back_parcels", LONGEST_PAUSE),
         ):
             changed += len((yield run(statement, latest=self.now + ahead)))
         if changed:
             yield Signal(QUEUE)
-            yield Signal(EXPORTS)
+            yield Signal(OUTBOX)
         return changed

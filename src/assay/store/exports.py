@@ -1,8 +1,6 @@
-"""The outbox: evaluation cards on their way out.
+"""Evaluation cards in the outbox: put there with the end of their job, and again when the job changes afterwards.
 
-A job's end and the outbox row of its card are written in one transaction, so a card is exported at least once whatever
-crashes. Whoever takes a row holds it for a while, under a *fence*; when the job changes meanwhile the row gets another
-fence, so that the outcome of the older card is dropped and the newer one is exported too.
+What became of a card is kept with its job, so a card that has arrived, or has been given up, leaves the outbox.
 """
 
 from __future__ import annotations
@@ -13,13 +11,8 @@ import msgspec
 
 from assay.model.exports import COMPLETED, PENDING, UNDER_WAY, Export
 from assay.store.base import Signal, Steps, job_topic, run
+from assay.store.outbox import OUTBOX, Parcel, held
 from assay.store.rows import encode
-
-EXPORTS = "exports"
-"""Topic: a card is ready to be exported."""
-
-LONGEST_PAUSE = 600_000_000
-"""Most microseconds between two attempts to export a card."""
 
 _exports = msgspec.json.Decoder(dict[str, Export])
 
@@ -31,44 +24,9 @@ def schedule(job_id: str, exports: bytes, now: int) -> Steps[bytes]:
         for target, export in _exports.decode(exports).items()
     }
     for target in kept:
-        yield run("put_outbox", job_id=job_id, target=target, now=now)
-    yield Signal(EXPORTS)
+        yield run("put_card", job_id=job_id, target=target, now=now)
+    yield Signal(OUTBOX)
     return encode(kept)
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """A card to be exported: of which job, where to, the fence it is held under, and which attempt this is (from 1)."""
-
-    job_id: str
-    target: str
-    fence: int
-    attempt: int
-
-
-@dataclass(frozen=True)
-class NextExport:
-    """When the next card is to be exported, or None."""
-
-    def steps(self) -> Steps[int | None]:
-        (row,) = yield run("next_export")
-        return row["at"]  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
-class TakeExports:
-    """Take up to `free` cards that are due, and hold them for `hold` microseconds."""
-
-    free: int
-    now: int
-    hold: int
-
-    def steps(self) -> Steps[list[Parcel]]:
-        taken = []
-        for row in (yield run("due_exports", now=self.now, free=self.free)):
-            yield run("take_export", job_id=row["job_id"], target=row["target"], until=self.now + self.hold)
-            taken.append(Parcel(row["job_id"], row["target"], row["fence"] + 1, row["attempts"] + 1))
-        return taken
 
 
 @dataclass(frozen=True)
@@ -81,29 +39,19 @@ class EndExport:
     retry_at: int | None = None
 
     def steps(self) -> Steps[bool]:
-        job_id, target = self.parcel.job_id, self.parcel.target
+        parcel, job_id, target = self.parcel, self.parcel.job_id, self.parcel.target
         jobs = yield run("job_to_change", id=job_id)
-        held = yield run("open_export", job_id=job_id, target=target)
-        if not jobs or not held or held[0]["fence"] != self.parcel.fence:
+        if not jobs or not (yield from held(parcel)):
             return False
         kept = _exports.decode(jobs[0]["exports"]) | {target: self.outcome}
         yield run("set_job_exports", id=job_id, exports=encode(kept))
+        message = self.outcome.message.message
         if self.retry_at is not None:
-            yield run("postpone_export", job_id=job_id, target=target, due_at=self.retry_at)
+            yield run("postpone_parcel", number=parcel.number, due_at=self.retry_at, status=0, message=message)
         else:
-            yield run("drop_export", job_id=job_id, target=target)
+            yield run("drop_parcel", number=parcel.number)
             type_ = "job.card_exported" if self.outcome.state == COMPLETED else "job.card_not_exported"
-            data = encode({"target": target, "message": self.outcome.message.message})
+            data = encode({"target": target, "message": message})
             yield run("insert_event", job_id=job_id, run_id="", at=self.now, type=type_, data=data)
         yield Signal(job_topic(job_id))
         return True
-
-
-@dataclass(frozen=True)
-class ReleaseExports:
-    """Make everything in the outbox due now: for the only server of a store, which has just started."""
-
-    now: int
-
-    def steps(self) -> Steps[None]:
-        yield run("release_exports", now=self.now)

@@ -11,10 +11,11 @@ from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound, Too
 from assay.model.fairness import lane_key
 from assay.model.identity import digest
 from assay.model.messages import CANCELLED
+from assay.model.notices import CREATED, of_job
 from assay.model.plan import Plan
 from assay.model.records import Job, NewJob, NewRun, Run
 from assay.model.states import HELD, TERMINAL_JOBS, TERMINAL_RUNS, Cause, JobState, RunState, Status, Verdict
-from assay.store import life
+from assay.store import life, notices
 from assay.store.base import QUEUE, Signal, Steps, job_topic, run, run_many, worker_topic
 from assay.store.changes import JobActed, JobMoved
 from assay.store.queries import JobWithRuns
@@ -50,7 +51,7 @@ class CreateJob:
             if count["n"] >= job.max_open:
                 raise TooManyJobs(limit=job.max_open)
         made, runs = job.created(self.now)
-        yield run(
+        (inserted,) = yield run(
             "insert_job",
             id=job.id,
             kind=job.kind,
@@ -78,6 +79,9 @@ class CreateJob:
         ]
         yield run_many("insert_plan", plans)
         yield from life.record(job.id, "", self.now, "job.created", {"runs": len(job.runs)})
+        if inserted["watched"]:
+            created = of_job(msgspec.structs.asdict(made), CREATED, made.state, self.now, made.version, runs=len(runs))
+            yield from notices.tell(job.id, job.tenant, [created], self.now)
         yield Signal(QUEUE)
         first = job.runs[0].plan
         yield JobMoved(job.tenant, first.provider_id, job.collection, None, JobState.PENDING, 0.0)
@@ -154,11 +158,16 @@ class DeleteJob:
 
     job_id: str
     tenant: str | None
+    now: int
 
     def steps(self) -> Steps[list[str]]:
         rows = yield run("runs_to_cancel", job_id=self.job_id)  # locked before the job, as whoever ends a run does
         _, tenant = yield from _visible(self.job_id, self.tenant)
         yield from _acted("deleted", rows[0]["id"], tenant)
+        (job,) = yield run("job_to_change", id=self.job_id)
+        if job["watched"]:
+            yield from notices.tell(self.job_id, tenant, [notices.of_deletion(job, self.now)], self.now)
+        yield run("drop_cards", job_id=self.job_id)
         yield run("delete_job", id=self.job_id)
         for worker in {row["worker"] for row in rows if row["worker"]}:
             yield Signal(worker_topic(worker))

@@ -28,6 +28,7 @@ from assay.model.states import (
     permitted,
     public_status,
 )
+from assay.store import notices
 from assay.store.base import QUEUE, SLOTS, Row, Signal, Statement, Steps, job_topic, run, worker_topic
 from assay.store.changes import JobMoved, RunMoved
 from assay.store.exports import schedule
@@ -153,6 +154,12 @@ def recount(job_id: str, moved: Iterable[Moved], now: int, cancel: bool = False)
         yield from record(job_id, "", now, f"job.{state}", {})
         age_s = (now - row["created_at"]) / 1_000_000
         yield JobMoved(row["tenant"], row["first_provider"], row["collection"], before_state, state, age_s)
+    if row["watched"]:
+        version = row["version"] + 1
+        news = notices.of_runs(row, moved, now, version)
+        if state is not before_state:
+            news.append(notices.of_state(row, state, now, version, test))
+        yield from notices.tell(job_id, row["tenant"], news, now)
     yield Signal(job_topic(job_id))
 
 

@@ -1,4 +1,4 @@
-"""Providers and collections that users made: create, change, delete, read."""
+"""Providers, collections and webhooks that users made: create, change, delete, read."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from assay.model.errors import NotFound
+from assay.model.errors import NotFound, TooMany
 from assay.store.base import Row, Steps, run
 from assay.store.rows import encode
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A stored provider or collection. `body` is normalised; times are microseconds since 1970."""
+    """A stored provider, collection or webhook. `body` is normalised; times are microseconds since 1970."""
 
     kind: str
     id: str
@@ -27,19 +27,20 @@ class Resource:
     body: dict[str, Any]
 
 
-def _resource(row: Row) -> Resource:
+def resource_of(row: Row) -> Resource:
+    """Return the resource in a row of `resources`."""
     return Resource(**{**dict(row), "body": msgspec.json.decode(row["body"])})
 
 
 def _visible(rows: list[Row], kind: str, resource_id: str, tenant: str) -> Resource:
     if not rows or rows[0]["tenant"] != tenant:
         raise NotFound(kind=kind, id=resource_id)
-    return _resource(rows[0])
+    return resource_of(rows[0])
 
 
 @dataclass(frozen=True)
 class CreateResource:
-    """Store a new resource; return it."""
+    """Store a new resource; return it. Raises TooMany where the tenant has `most` of its kind already (0: any number)."""
 
     kind: str
     id: str
@@ -47,8 +48,13 @@ class CreateResource:
     owner: str
     body: dict[str, Any]
     now: int
+    most: int = 0
 
     def steps(self) -> Steps[Resource]:
+        if self.most > 0:
+            (count,) = yield run("count_resources", kind=self.kind, tenant=self.tenant)
+            if count["n"] >= self.most:
+                raise TooMany(kind=self.kind, limit=self.most)
         yield run(
             "insert_resource",
             kind=self.kind,
@@ -118,4 +124,4 @@ class ResourcesOfTenant:
     tenant: str
 
     def steps(self) -> Steps[list[Resource]]:
-        return [_resource(row) for row in (yield run("resources_of_tenant", kind=self.kind, tenant=self.tenant))]
+        return [resource_of(row) for row in (yield run("resources_of_tenant", kind=self.kind, tenant=self.tenant))]

@@ -130,7 +130,7 @@ async def delete(request: Request) -> Response:
     hard = Parameters(request).flag("hard_delete")
     await require_owner_of_job(request, job_id)
     if hard:
-        await at.store.apply(DeleteJob(job_id, tenant))
+        await at.store.apply(DeleteJob(job_id, tenant, now()))
         await asyncio.to_thread(at.logs.folders.remove, [job_id])
     else:
         await at.store.apply(CancelJob(job_id, tenant, now()))

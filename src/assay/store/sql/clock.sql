@@ -17,5 +17,5 @@ WITH RECURSIVE queued (engine) AS (
 UPDATE runs SET available_at = :latest
 WHERE state = 'queued' AND available_at > :latest AND engine IN (SELECT engine FROM queued) RETURNING id
 
--- name: put_back_exports
+-- name: put_back_parcels
 UPDATE outbox SET due_at = :latest WHERE due_at > :latest RETURNING job_id

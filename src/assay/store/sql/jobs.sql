@@ -3,6 +3,7 @@ INSERT INTO jobs (id, kind, tenant, owner, name, state, created_at, updated_at, 
                   experiment_id, experiment_url, exports)
 VALUES (:id, :kind, :tenant, :owner, :name, 'pending', :now, :now, :n_pending, :threshold, :collection, :model,
         :experiment_id, :experiment_url, :exports)
+RETURNING {watched} AS watched
 
 -- name: insert_job_spec
 INSERT INTO job_specs (job_id, spec) VALUES (:job_id, :spec)
@@ -19,7 +20,7 @@ SELECT job_id, digest FROM idempotency_keys WHERE tenant = :tenant AND key = :ke
 -- name: job_to_change
 SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test, exports,
        n_pending, n_running, n_completed, n_failed, n_cancelled,
-       (SELECT provider_id FROM runs WHERE job_id = :id AND idx = 0) AS first_provider
+       (SELECT provider_id FROM runs WHERE job_id = :id AND idx = 0) AS first_provider, {watched} AS watched
 FROM jobs WHERE id = :id {for_update}
 
 -- name: job_version

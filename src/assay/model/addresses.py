@@ -1,0 +1,34 @@
+"""Which network addresses lead outwards, in every form that an address may hide in."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Final
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_PLATFORMS: Final = frozenset({ipaddress.IPv4Address("168.63.129.16")})
+"""Public addresses that clouds answer from inside the machine (Azure's)."""
+
+
+def leads_outward(address: Address) -> bool:
+    """Say whether an address is one of the public network: neither loopback, link-local, private, shared, reserved nor
+    multicast, nor an IPv6 form of such a one.
+    """
+    return all(one.is_global and not one.is_multicast and one not in _PLATFORMS for one in (address, *_within(address)))
+
+
+def plain(address: Address) -> Address:
+    """Return the IPv4 address that an IPv4-mapped one stands for; any other as it is."""
+    return address.ipv4_mapped or address if isinstance(address, ipaddress.IPv6Address) else address
+
+
+def _within(address: Address) -> Iterator[ipaddress.IPv4Address]:
+    """Yield the IPv4 addresses that an IPv6 address leads to: compatible or mapped, through 6to4, Teredo or NAT64."""
+    if isinstance(address, ipaddress.IPv6Address):
+        yield from filter(None, (address.ipv4_mapped, address.sixtofour, *(address.teredo or ())))
+        if address in _NAT64 or int(address) <= 0xFFFFFFFF:
+            yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

@@ -1,0 +1,1 @@
+"""Webhooks of tenants: made, changed, tried out, and what became of what they were sent."""
