@@ -17,6 +17,7 @@ COMMANDS = {
     "jobs": Entry("assay.cli.jobs:jobs", "List, show, cancel and delete jobs; read their logs."),
     "queue": Entry("assay.cli.queue:queue", "Show what waits, for what, and when it should start."),
     "providers": Entry("assay.cli.providers:providers", "Show what can be evaluated: providers and benchmarks."),
+    "webhooks": Entry("assay.cli.webhooks:webhooks", "Have changes of jobs and runs sent to a URL."),
     "serve": Entry("assay.cli.serve:serve", "Start the server, with a worker beside it."),
     "worker": Entry("assay.cli.worker:worker", "Start a worker for a server, on this or another machine."),
     "keys": Entry("assay.cli.keys:keys", "Say who may use a server: make, list and revoke API keys."),

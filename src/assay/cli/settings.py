@@ -15,6 +15,7 @@ import click
 from assay.cli.exits import say
 from assay.client.evaluations import Evaluations
 from assay.client.http import Http
+from assay.client.webhooks import Webhooks
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 
@@ -62,6 +63,10 @@ class Settings:
     def evaluations(self) -> Evaluations:
         """Return the evaluations of the server."""
         return Evaluations(self.http())
+
+    def webhooks(self) -> Webhooks:
+        """Return the webhooks of the server."""
+        return Webhooks(self.http())
 
 
 def key_in(file: Path) -> str:

@@ -42,7 +42,7 @@ class Evaluations:
     def submit(self, submission: Mapping[str, Any], idempotency_key: str | None = None) -> Document:
         """Submit a job and return it as accepted. The same key makes a repeated submission the same job."""
         headers = {"Idempotency-Key": idempotency_key or os.urandom(16).hex()}
-        return _object(self.http.request("POST", _JOBS, json=dict(submission), headers=headers).json())
+        return object_of(self.http.request("POST", _JOBS, json=dict(submission), headers=headers).json())
 
     def get(self, job_id: str) -> Document:
         """Return a job."""
@@ -51,12 +51,12 @@ class Evaluations:
     def look(self, job_id: str) -> Seen:
         """Return a job with the version that it is in."""
         answer = self.http.request("GET", _job(job_id))
-        return Seen(_object(answer.json()), answer.headers.get("etag", ""))
+        return Seen(object_of(answer.json()), answer.headers.get("etag", ""))
 
     def queue(self, limit: int = 50, job_id: str | None = None) -> Document:
         """Return what waits, in the order in which it will start; of one job only, if named."""
         query: dict[str, Any] = {"limit": limit} | ({"job_id": job_id} if job_id else {})
-        return _object(self.http.request("GET", f"/api/v1/queue?{urlencode(query)}").json())
+        return object_of(self.http.request("GET", f"/api/v1/queue?{urlencode(query)}").json())
 
     def wait_for_change(self, job_id: str, etag: str, wait_s: float = 10.0) -> Seen | None:
         """Return the job as soon as it differs from the version `etag`, or None after `wait_s` seconds
@@ -68,7 +68,7 @@ class Evaluations:
         answer = self.http.request("GET", _job(job_id), headers=headers, timeout_s=wait_s + self.http.timeout_s)
         if answer.status == 304:
             return None
-        return Seen(_object(answer.json()), answer.headers.get("etag", ""))
+        return Seen(object_of(answer.json()), answer.headers.get("etag", ""))
 
     def newest(self) -> Document | None:
         """Return the job that was submitted last, or None where there is none."""
@@ -91,7 +91,7 @@ class Evaluations:
         means all of them.
         """
         query = {"limit": limit, "offset": offset, "status": status, "name": name, "tags": tags}
-        return _list_of(self.http.request("GET", _JOBS, query=query).json())
+        return list_of(self.http.request("GET", _JOBS, query=query).json())
 
     def iterate(self, *, status: str | None = None, name: str | None = None, tags: str | None = None) -> Iterator[Document]:
         """Yield every job that matches, newest first, page by page."""
@@ -139,7 +139,7 @@ class Evaluations:
 
     def artifacts(self, job_id: str, index: int) -> Documents:
         """Return the artifacts of the benchmark `index`: `name`, `digest`, `size` in bytes, `media_type`."""
-        items: Documents = _list_of(self.http.request("GET", _artifacts(job_id, index)).json())["items"]
+        items: Documents = list_of(self.http.request("GET", _artifacts(job_id, index)).json())["items"]
         return items
 
     def download(self, job_id: str, index: int, artifact: Document, to: Path) -> None:
@@ -173,13 +173,13 @@ class Evaluations:
     def providers(self, *, name: str | None = None, tags: str | None = None, benchmarks: bool = True) -> Documents:
         """Return all providers; without `benchmarks` their lists of benchmarks stay empty."""
         query = {"limit": 0, "name": name, "tags": tags, "benchmarks": benchmarks}
-        items: Documents = _list_of(self.http.request("GET", _PROVIDERS, query=query).json())["items"]
+        items: Documents = list_of(self.http.request("GET", _PROVIDERS, query=query).json())["items"]
         return items
 
     def provider(self, provider_id: str) -> Document:
         """Return a provider with its benchmarks."""
         answer = self.http.request("GET", f"{_PROVIDERS}/{quote(provider_id, safe='')}")
-        return _object(answer.json())
+        return object_of(answer.json())
 
 
 def identity(job: Document) -> str:
@@ -205,14 +205,16 @@ def _artifacts(job_id: str, index: int) -> str:
     return f"{_job(job_id)}/benchmarks/{index}/artifacts"
 
 
-def _object(value: Any) -> Document:
+def object_of(value: Any) -> Document:
+    """Return an answer that must be an object. Raises ServerError."""
     if not isinstance(value, dict):
         raise ServerError(200, "unexpected_answer", "What answers there is not an Assay server: an object was expected.")
     return value
 
 
-def _list_of(value: Any) -> Document:
-    page = _object(value)
+def list_of(value: Any) -> Document:
+    """Return an answer that must be a page with `items`. Raises ServerError."""
+    page = object_of(value)
     if not isinstance(page.get("items"), list):
         raise ServerError(200, "unexpected_answer", "What answers there is not an Assay server: a list was expected.")
     return page

@@ -10,15 +10,19 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_PLATFORMS: Final = frozenset({ipaddress.IPv4Address("168.63.129.16")})
-"""Public addresses that clouds answer from inside the machine (Azure's)."""
+_INNER: Final = tuple(map(ipaddress.ip_network, ("168.63.129.16/32", "192.0.0.0/24", "64:ff9b:1::/48", "fec0::/10")))
+"""Inner networks beyond those that Python knows: what Azure answers from inside the machine, protocol assignments (Oracle's
+metadata), local NAT64, site-local addresses."""
 
 
 def leads_outward(address: Address) -> bool:
     """Say whether an address is one of the public network: neither loopback, link-local, private, shared, reserved nor
     multicast, nor an IPv6 form of such a one.
     """
-    return all(one.is_global and not one.is_multicast and one not in _PLATFORMS for one in (address, *_within(address)))
+    return all(
+        one.is_global and not one.is_multicast and not any(one in inner for inner in _INNER)
+        for one in (address, *_within(address))
+    )
 
 
 def plain(address: Address) -> Address:

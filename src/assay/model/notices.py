@@ -115,6 +115,10 @@ def _job(job: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _sendable(url: str) -> bool:
+    return http_url(url) and not any(character.isspace() for character in url)
+
+
 def _alone(url: str) -> bool:
     """A URL without user info, which would be kept and shown."""
     return "@" not in url.split("//", 1)[-1].split("/", 1)[0]
@@ -139,7 +143,7 @@ def _by_name(body: dict[str, Any]) -> list[Failure]:
 
 WEBHOOK: Final = Object(
     (
-        Member("url", Text(most=2000, checks=(("url", http_url),), format="uri"), required=True),
+        Member("url", Text(most=2000, checks=(("url", _sendable),), format="uri"), required=True),
         Member("events", ListOf(Text(one_of=PATTERNS), most=len(PATTERNS))),
         Member("names", ListOf(Text(least=1, most=1000), most=100)),
         Member("tags", ListOf(Text(most=128, checks=(("tag", tag_name),), pattern="[^,|]{1,128}"), most=100)),

@@ -93,7 +93,7 @@ class OutwardResolver(AbstractResolver):
         parts = urlsplit(url)
         host = parts.hostname or ""
         if not self.check_literal(host):
-            await self.resolve(host.encode("idna").decode() if not host.isascii() else host, parts.port or 0)
+            await self.resolve(host, parts.port or 0)
 
     def check_literal(self, host: str) -> bool:
         """Say whether a host is an address, which no resolver is asked for. Raises AddressRefused."""

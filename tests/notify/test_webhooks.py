@@ -1,0 +1,119 @@
+"""Webhooks are made, changed and deleted by their tenant, and refused where they lead astray."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.notify.conftest import WEBHOOKS, subscribe
+from tests.server.client import Api
+from tests.server.serving import Served
+
+URL = "http://127.0.0.1:9/hook"
+
+
+def test_a_webhook_comes_back_as_it_was_made(api: Api) -> None:
+    asked = {"events": ["assay.job.*"], "names": ["n"], "tags": ["t"], "secret_ref": "hook", "description": "for CI"}
+    made = api.post(WEBHOOKS, {"url": URL, **asked}, x_user="ann").json
+    webhook = made["resource"]["id"]
+    assert {name: made[name] for name in asked} == asked
+    assert (made["url"], made["paused"], made["resource"]["owner"]) == (URL, False, "ann")
+    assert api.get(f"{WEBHOOKS}/{webhook}").json == made
+    assert api.get(WEBHOOKS).json["items"] == [made]
+
+
+def test_other_tenants_cannot_see_or_change_it(api: Api) -> None:
+    path = f"{WEBHOOKS}/{subscribe(api, URL)}"
+    other = api.as_(x_tenant="somebody-else-again")
+    assert other.get(WEBHOOKS).json["total_count"] == 0
+    answers = [
+        other.get(path),
+        other.delete(path),
+        other.call("PATCH", path, {"paused": True}),
+        other.post(f"{path}/test", None),
+        other.get(f"{path}/deliveries"),
+    ]
+    assert [answer.code for answer in answers] == ["resource_not_found"] * 5
+    assert api.get(path).status == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://10.0.0.1/", "webhook_refused"),
+        ("http://[::1]/", "webhook_refused"),
+        ("http://[::ffff:10.0.0.1]/", "webhook_refused"),
+        ("http://169.254.169.254/latest/meta-data", "webhook_refused"),
+        ("http://0x0a000001/", "webhook_refused"),
+        ("http://user:pw@93.184.216.34/", "request_validation_failed"),
+        ("ftp://93.184.216.34/", "request_validation_failed"),
+        ("file:///etc/passwd", "request_validation_failed"),
+        ("http://", "request_validation_failed"),
+        ("http://a b/", "request_validation_failed"),
+        ("nothing", "request_validation_failed"),
+        ("", "request_validation_failed"),
+    ],
+)
+def test_a_url_that_leads_astray_is_refused(api: Api, url: str, code: str) -> None:
+    reply = api.post(WEBHOOKS, {"url": url})
+    assert (reply.status, reply.code) == (400, code)
+    assert "url" in reply.message.lower()
+    assert "pw" not in reply.message
+
+
+def test_a_change_of_the_url_is_checked_as_well(api: Api) -> None:
+    path = f"{WEBHOOKS}/{subscribe(api, URL)}"
+    assert api.call("PATCH", path, {"url": "http://10.0.0.1/"}).code == "webhook_refused"
+    assert api.get(path).json["url"] == URL
+    assert api.call("PATCH", path, {"url": "http://127.0.0.2:9/"}).json["url"] == "http://127.0.0.2:9/"
+
+
+def test_members_are_replaced_or_taken_away_one_by_one(api: Api) -> None:
+    path = f"{WEBHOOKS}/{subscribe(api, URL, tags=['a'], names=['n'])}"
+    changed = api.call("PATCH", path, {"tags": ["b"], "names": None}).json
+    assert (changed["tags"], "names" in changed, changed["url"]) == (["b"], False, URL)
+    assert api.call("PATCH", path, {"url": None}).code == "request_validation_failed"
+    assert api.call("PATCH", path, []).code == "invalid_json_request"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "says"),
+    [
+        ("nowhere", "webhook_refused", "cannot be read: put it into a file of that name"),
+        ("short", "webhook_refused", "24 to 64 random bytes are needed"),
+        ("../hook", "request_validation_failed", "the name of a secret"),
+        ("file:///etc", "request_validation_failed", "the name of a secret"),
+    ],
+)
+def test_a_secret_that_cannot_sign_is_refused(api: Api, name: str, code: str, says: str) -> None:
+    reply = api.post(WEBHOOKS, {"url": URL, "secret_ref": name})
+    assert (reply.status, reply.code) == (400, code)
+    assert says in reply.message
+    assert "secret_ref" in reply.message
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"events": ["assay.job.exploded"]}, {"events": "assay.job.*"}, {"tags": ["a,b"]}, {"paused": "yes"}], ids=str
+)
+def test_what_cannot_be_asked_for_is_refused(api: Api, wrong: dict[str, Any]) -> None:
+    assert api.post(WEBHOOKS, {"url": URL} | wrong).status == 400
+
+
+def test_a_host_that_does_not_resolve_is_told(api: Api) -> None:
+    reply = api.post(WEBHOOKS, {"url": "https://nowhere.invalid/"})
+    assert (reply.status, reply.headers["warning"]) == (201, '299 assay "the host of url does not resolve at present"')
+
+
+def test_a_tenant_has_no_more_webhooks_than_it_may(api: Api) -> None:
+    for _ in range(100):
+        subscribe(api, URL)
+    assert api.post(WEBHOOKS, {"url": URL}).code == "too_many_resources"
+
+
+def test_the_secret_is_kept_nowhere(served: Served, api: Api) -> None:
+    subscribe(api, URL, secret_ref="hook")
+    api.submit()
+    kept = b"".join(file.read_bytes() for file in served.data.glob("assay.db*")) + served.log.read_bytes()
+    assert b"canary-of-the-webhooks" not in kept
+    assert b"whsec_" not in kept
