@@ -19,7 +19,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("server")
     manual = catalogue.provider("manual", "true")
     written = catalogue.write(folder / "catalogue", manual)
-    with serving(folder, "--catalog", str(written), ASSAY_WORKER_KEY=KEY, ASSAY_LEASE_SECONDS="600") as running:
+    with serving(
+        folder, "--catalog", str(written), ASSAY_MAX_WEBHOOKS="-1", ASSAY_WORKER_KEY=KEY, ASSAY_LEASE_SECONDS="600"
+    ) as running:
         yield running
 
 

@@ -236,6 +236,7 @@ def existing(api: Api) -> dict[str, str]:
     collection = {"name": name, "category": "c", "benchmarks": [{"id": "b0", "provider_id": "manual"}]}
     kept = api.post("/api/v1/evaluations/collections", collection)
     job_id = api.submit()
+    hook = api.post("/api/v1/webhooks", {"url": "https://hooks.invalid/", "names": [name]})
     assert api.report(job_id, "completed", metrics={"a": 1}).status == 204  # a log that is followed then ends
     return {
         "job_id": job_id,
@@ -243,6 +244,7 @@ def existing(api: Api) -> dict[str, str]:
         "provider_id": made.json["resource"]["id"],
         "collection_id": kept.json["resource"]["id"],
         "worker": "w",
+        "webhook_id": hook.json["resource"]["id"],
     }
 
 

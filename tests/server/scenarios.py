@@ -79,7 +79,7 @@ class _General:
         return asked
 
 
-_IDS = ("job_id", "benchmark_index", "provider_id", "collection_id", "worker", "run_id", "name", "key_id")
+_IDS = ("job_id", "benchmark_index", "provider_id", "collection_id", "worker", "run_id", "name", "key_id", "webhook_id")
 _EVENT = {"benchmark_status_event": {"provider_id": "manual", "id": "b0", "status": "running"}}
 
 
@@ -105,6 +105,12 @@ def _with_artifact(api: Api) -> Asked:
     reference = held.put("a.txt", b"text").json
     assert held.end("completed", artifacts=[reference]).status == 204
     return Asked({"job_id": held.job_id, "benchmark_index": "0", "name": "a.txt"})
+
+
+def _paused(api: Api) -> Asked:
+    webhook = existing(api)["webhook_id"]
+    assert api.call("PATCH", f"/api/v1/webhooks/{webhook}", {"paused": True}).status == 200
+    return Asked({"webhook_id": webhook})
 
 
 def _of_worker(api: Api, incarnation: str = "", free: int = 0) -> Asked:
@@ -139,6 +145,7 @@ _SPECIAL: dict[tuple[str, int], Callable[[Api], Asked]] = {
     ("cancelBenchmark", 204): _pending,
     ("cleanup", 200): lambda api: Asked(query={"dry_run": "true"}),
     ("getArtifact", 200): _with_artifact,
+    ("testWebhook", 409): _paused,
     ("leaseRuns", 200): _of_worker,
     ("leaseRuns", 409): lambda api: _of_worker(api, "earlier", free=1),
     ("heartbeat", 200): _of_worker,

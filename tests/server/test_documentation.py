@@ -172,6 +172,7 @@ def test_an_example_is_valid_and_accepted(route: Route, described: dict[str, Any
             f"{kind}_id": api.post(f"/api/v1/evaluations/{kind}s", example).json["resource"]["id"]
             for kind, example in examples.OF_RESOURCE.items()
         }
+        ids["webhook_id"] = api.post("/api/v1/webhooks", examples.WEBHOOK).json["resource"]["id"]
         path = path.format(**ids)
     reply = api.call(route.method, path, body, headers)
     assert reply.status in route.answers, reply.text

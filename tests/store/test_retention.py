@@ -19,7 +19,8 @@ from assay.scheduler.recovery import sweep_once
 from assay.scheduler.retention import Cleaned, Policy, Retention
 from assay.store.base import Operation, Steps, run
 from assay.store.changes import Change, JobActed
-from assay.store.exports import EndExport, TakeExports
+from assay.store.exports import EndExport
+from assay.store.outbox import DueParcels, TakeParcels
 from assay.store.retention import BATCH, EVENTS, DropEvents, ExpireJob
 
 from .life import SECOND, Life
@@ -112,7 +113,8 @@ async def test_a_job_counts_from_its_end_and_not_from_its_beginning(kept: Kept) 
 async def test_a_job_whose_card_is_on_its_way_stays_until_it_has_arrived(kept: Kept) -> None:
     job = await kept.ended(100, log=10, exports=[MLFLOW])
     assert not await kept.clean(jobs=1, logs=1, events=1, log_bytes=1)
-    (parcel,) = await kept.life.store.apply(TakeExports(1, kept.life.now, SECOND))
+    due = await kept.life.store.lookup(DueParcels(kept.life.now, 1))
+    (parcel,) = await kept.life.store.apply(TakeParcels([(one, SECOND) for one in due], kept.life.now))
     assert await kept.life.store.apply(EndExport(parcel, ARRIVED, kept.life.now))
     assert (await kept.clean(jobs=1)).jobs == 1
     assert job.id not in await kept.jobs()
@@ -155,7 +157,7 @@ async def test_a_job_with_a_long_history_loses_it_in_pieces_first(kept: Kept) ->
     job = await kept.ended(40)
     many: Operation[None] = _Many(job, 2 * EVENTS + 5)
     await kept.life.store.apply(many)
-    assert await kept.life.store.apply(ExpireJob(job.id, now())) is None
+    assert await kept.life.store.apply(ExpireJob(job.id, now(), now())) is None
     assert await kept.life.store.apply(DropEvents(job.id, now())) == EVENTS
     assert (await kept.clean(jobs=30)).jobs == 1
     assert await kept.jobs() == set()

@@ -19,10 +19,11 @@ def leads_outward(address: Address) -> bool:
     """Say whether an address is one of the public network: neither loopback, link-local, private, shared, reserved nor
     multicast, nor an IPv6 form of such a one.
     """
-    return all(
-        one.is_global and not one.is_multicast and not any(one in inner for inner in _INNER)
-        for one in (address, *_within(address))
-    )
+    return all(map(_is_outer, (address, *_within(address))))
+
+
+def _is_outer(address: Address) -> bool:
+    return address.is_global and not address.is_multicast and not any(address in inner for inner in _INNER)
 
 
 def plain(address: Address) -> Address:

@@ -6,13 +6,14 @@ A notice is named after the version that its change gave the job, so whoever rec
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 
 from assay.model.shapes import Failure, Flag, ListOf, Member, Object, Text
 from assay.model.states import JobState, Status
-from assay.model.submission import http_url, tag_name
+from assay.model.submission import TAGS, TEXT, http_url
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
 """Media type of the structured JSON mode (CloudEvents' HTTP protocol binding, 3.2)."""
@@ -145,8 +146,8 @@ WEBHOOK: Final = Object(
     (
         Member("url", Text(most=2000, checks=(("url", _sendable),), format="uri"), required=True),
         Member("events", ListOf(Text(one_of=PATTERNS), most=len(PATTERNS))),
-        Member("names", ListOf(Text(least=1, most=1000), most=100)),
-        Member("tags", ListOf(Text(most=128, checks=(("tag", tag_name),), pattern="[^,|]{1,128}"), most=100)),
+        Member("names", ListOf(TEXT, most=100)),
+        Member("tags", replace(TAGS, most=100)),
         Member("secret_ref", Text(most=255)),
         Member("description", Text(most=1000)),
         Member("paused", Flag()),

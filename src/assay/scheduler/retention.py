@@ -140,11 +140,11 @@ class Retention:
     async def _expire(self, ids: tuple[str, ...], before: int) -> list[str]:
         """Delete jobs; return those that are gone. One with many events loses them first, in pieces."""
         gone = []
-        for answer, id_ in zip(await self._store.transact([ExpireJob(id_, before) for id_ in ids]), ids, strict=True):
+        for answer, id_ in zip(await self._store.transact([ExpireJob(id_, before, now()) for id_ in ids]), ids, strict=True):
             outcome = answer
             while outcome is None:  # too many events for one transaction
                 await self._drop_events(id_, before)
-                outcome = await self._store.apply(ExpireJob(id_, before))
+                outcome = await self._store.apply(ExpireJob(id_, before, now()))
             if isinstance(outcome, AssayError):
                 raise outcome
             if outcome:

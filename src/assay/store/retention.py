@@ -93,6 +93,7 @@ class ExpireJob:
 
     job_id: str
     before: int
+    now: int
 
     def steps(self) -> Steps[bool | None]:
         yield run("runs_to_cancel", job_id=self.job_id)  # locked before the job, as whoever ends a run does
@@ -101,7 +102,7 @@ class ExpireJob:
             return False
         if len((yield run("some_events", job_id=self.job_id, limit=EVENTS + 1))) > EVENTS:
             return None
-        yield from DeleteJob(self.job_id, None).steps()
+        yield from DeleteJob(self.job_id, None, self.now).steps()
         return True
 
 
