@@ -18,4 +18,4 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("chaos")]
 
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])
 def test_nothing_is_violated_by_a_minute_of_faults(store: str, tmp_path: Path) -> None:
-    run(tmp_path, Options(store, seed=20261121, faults=40, minutes=1), print)
+    run(tmp_path, Options(store, seed=20261121, faults=25, minutes=1), print)
