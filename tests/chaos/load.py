@@ -7,6 +7,7 @@ make sense whatever befalls it: 5xx is only ever 503, with the code that says th
 from __future__ import annotations
 
 import contextlib
+import http.client
 import random
 import threading
 import time
@@ -76,7 +77,7 @@ class Load:
         give_up_at = time.monotonic() + 150
         while time.monotonic() < give_up_at:
             server = rng.choice(self._fleet.deployments)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 status, answer = server.request(method, path, body, **headers)
                 if status in accept:
                     return status, answer
