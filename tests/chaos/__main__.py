@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +25,8 @@ def main() -> int:
     parser.add_argument("--fair-share", action="store_true", help="check the bound of the fair share between tenants too")
     parser.add_argument("--keep", type=Path, help="an empty folder in which everything is left for a look afterwards")
     asked = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # whatever happens, networks, disks and processes are taken away again
+        signal.signal(number, lambda *_: sys.exit(1))
     seed = secrets.randbelow(1 << 31) if asked.seed is None else asked.seed
     failed = 0
     for store in ("sqlite", "postgres") if asked.store == "both" else (asked.store,):
