@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 
 from assay.model.errors import PreflightFailed
+from assay.model.placement import Resources
 from assay.model.plan import Model, Plan
 
 from .json_values import EXACT, json_of
@@ -25,6 +26,7 @@ OTHER: dict[str, Any] = {
     "parameters": {"a": 1},
     "options": {"task": "t"},
     "datasets": {"f": "sha256:0"},
+    "resources": Resources(gpus=1),
     "runtime": "podman",
 }
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from assay.model.protocol import PROTOCOL
 from tests.server.client import Api, Reply, unique
 
 KEY = "key-of-the-worker-that-tests-play"
@@ -48,11 +49,17 @@ class Worker:
         assert self.register().status == 200
 
     def register(self) -> Reply:
-        body = {"name": self.name, "incarnation": self.incarnation, "slots": 100, "engines": {"adapter": "1"}}
+        body = {
+            "name": self.name,
+            "incarnation": self.incarnation,
+            "slots": 100,
+            "engines": {"adapter": "1"},
+            "protocol": PROTOCOL,
+        }
         return self.api.post("/api/v1/workers", body)
 
-    def lease(self, free: int = 1, wait_s: float = 0.0) -> Reply:
-        body = {"incarnation": self.incarnation, "free": free, "wait_s": wait_s}
+    def lease(self, free: int = 1, wait_s: float = 0.0, gpus: int = 0) -> Reply:
+        body = {"incarnation": self.incarnation, "free": free, "wait_s": wait_s, "gpus": gpus}
         return self.api.post(f"/api/v1/workers/{self.name}/lease", body)
 
     def beat(self, *holding: Held, **members: Any) -> Reply:

@@ -243,7 +243,7 @@ def existing(api: Api) -> dict[str, str]:
         "benchmark_index": "0",
         "provider_id": made.json["resource"]["id"],
         "collection_id": kept.json["resource"]["id"],
-        "worker": "w",
+        "worker": Worker(api).name,
         "webhook_id": hook.json["resource"]["id"],
     }
 

@@ -146,6 +146,7 @@ _SPECIAL: dict[tuple[str, int], Callable[[Api], Asked]] = {
     ("cleanup", 200): lambda api: Asked(query={"dry_run": "true"}),
     ("getArtifact", 200): _with_artifact,
     ("testWebhook", 409): _paused,
+    ("registerWorker", 409): lambda api: Asked(body=examples.REGISTRATION | {"protocol": 1}),
     ("leaseRuns", 200): _of_worker,
     ("leaseRuns", 409): lambda api: _of_worker(api, "earlier", free=1),
     ("heartbeat", 200): _of_worker,

@@ -87,8 +87,8 @@ def test_a_method_that_a_path_does_not_have_is_a_405_in_json(api: Api, method: s
 
 
 def test_the_method_counts_before_the_key_of_a_worker(api: Api) -> None:
-    assert api.get("/api/v1/workers").status == 405
-    assert api.post("/api/v1/workers", {}).status == 401
+    assert api.get("/api/v1/workers/w/lease").status == 405
+    assert api.post("/api/v1/workers/w/lease", {}).status == 401
 
 
 def test_reading_events_or_posting_to_a_job_is_not_offered(api: Api) -> None:

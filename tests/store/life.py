@@ -9,16 +9,17 @@ from typing import Any
 
 from assay.model.exports import Export
 from assay.model.ids import uuid7
+from assay.model.placement import Resources
 from assay.model.plan import Context, Model, Plan
 from assay.model.protocol import Ending, Heartbeat, Holding, Lease, Registration
 from assay.model.records import Attempt, Event, Job, NewJob, NewRun, Run
 from assay.model.results import Report, Result
 from assay.model.scores import Criteria
-from assay.model.states import Status
+from assay.model.states import Status, WorkerState
 from assay.store.base import Row, Statement, Steps, Store
 from assay.store.jobs import CancelJob, CancelRun, CreateJob, DeleteJob
-from assay.store.leases import LapseGraces, LapseLeases, RegisterWorker, RenewLeases
-from assay.store.queries import AttemptsOfRun, EventsOfJob, JobWithRuns
+from assay.store.leases import DirectWorker, LapseGraces, LapseLeases, RegisterWorker, RenewLeases
+from assay.store.queries import AttemptsOfRun, EventsOfJob, JobWithRuns, NextReady, RegisteredWorker
 from assay.store.queue import TakeRuns
 from assay.store.runs import EndRun, ReportRun, StartRun
 
@@ -69,15 +70,26 @@ def new_job(
     collection: str = "",
     threshold: float | None = None,
     exports: Sequence[str] = (),
+    resources: Resources | None = None,
 ) -> NewJob:
     """A submission of `runs` benchmarks b0, b1, … of provider p."""
     job_id = new_id()
     made = []
     for index in range(runs):
         engine = engines[index] if index < len(engines) else "adapter"
-        plan = Plan(kind="evaluation", provider_id="p", benchmark_id=f"b{index}", engine=engine, model=Model("m"))
+        plan = Plan(
+            kind="evaluation",
+            provider_id="p",
+            benchmark_id=f"b{index}",
+            engine=engine,
+            model=Model("m"),
+            resources=resources,
+        )
         context = Context(criteria=criteria[index] if index < len(criteria) else Criteria())
-        made.append(NewRun(id=new_id(), plan=plan, context=context, digest=plan.digest()))
+        asked = resources or Resources()
+        made.append(
+            NewRun(id=new_id(), plan=plan, context=context, digest=plan.digest(), gpus=asked.gpus, labels=asked.labels)
+        )
     return NewJob(
         id=job_id,
         kind="evaluation",
@@ -118,17 +130,27 @@ class Life:
         await self.store.apply(CreateJob(job, self.now))
         return job
 
-    async def register(self, name: str = "w", incarnation: str = "1", engines: Sequence[str] = ("adapter",)) -> None:
+    async def register(
+        self, name: str = "w", incarnation: str = "1", engines: Sequence[str] = ("adapter",), **more: Any
+    ) -> WorkerState:
         versions = dict.fromkeys(engines, "1")
-        registration = Registration(name=name, incarnation=incarnation, slots=4, engines=versions)
-        await self.store.apply(RegisterWorker(registration, self.now))
+        registration = Registration(name=name, incarnation=incarnation, slots=4, engines=versions, **more)
+        return await self.store.apply(RegisterWorker(registration, self.now))
 
-    async def take(self, free: int = 1, name: str = "w", incarnation: str = "1") -> list[Lease]:
-        return (await self.store.apply(TakeRuns(name, incarnation, free, self.now, LEASE))).leases
+    async def direct(self, state: WorkerState, name: str = "w") -> None:
+        await self.store.apply(DirectWorker(name, state))
+
+    async def take(self, free: int = 1, name: str = "w", incarnation: str = "1", gpus: int = 0) -> list[Lease]:
+        taking = TakeRuns(name, incarnation, free, self.now, LEASE, free_gpus=gpus)
+        return (await self.store.apply(taking)).leases
+
+    async def next_ready(self, name: str = "w", incarnation: str = "1") -> int | None:
+        worker = await self.store.lookup(RegisteredWorker(name, incarnation))
+        return await self.store.lookup(NextReady(tuple(worker.engines)))
 
     async def beat(self, *holding: Holding, name: str = "w", incarnation: str = "1") -> list[str]:
         beat = Heartbeat(incarnation, list(holding))
-        return await self.store.apply(RenewLeases(name, beat, self.now, LEASE), urgent=True)
+        return (await self.store.apply(RenewLeases(name, beat, self.now, LEASE), urgent=True)).stop
 
     async def start(self, lease: Lease) -> None:
         await self.store.apply(StartRun(lease.run_id, lease.fence, self.now, self.at))

@@ -16,7 +16,9 @@ from .life import LEASE, Life, new_job
 
 
 async def take(life: Life, free: int = 1, quotas: Quotas | None = None, gpus: int = 0, **labels: str) -> Taken:
-    asked = TakeRuns("w", "1", free, life.now, LEASE, quotas or Quotas(), gpus, labels)
+    if labels:
+        await life.register(labels=labels)
+    asked = TakeRuns("w", "1", free, life.now, LEASE, quotas or Quotas(), gpus)
     return await life.store.apply(asked)
 
 

@@ -8,7 +8,7 @@ from assay.model.errors import StaleFence, UnknownWorker
 from assay.model.results import Report
 from assay.model.states import JobState, RunState, Status, Verdict
 from assay.store.leases import LINGER
-from assay.store.queries import Due, NextReady, OpenRuns, RunPlan, WorkerEngines, Workers
+from assay.store.queries import Due, OpenRuns, RegisteredWorker, RunPlan, Workers
 from assay.store.rows import report_of
 
 from .life import DELAY, GRACE, LEASE, SECOND, Life, holding
@@ -72,7 +72,7 @@ async def test_a_worker_that_is_not_registered_as_such_gets_nothing(life: Life, 
     with pytest.raises(UnknownWorker):
         await life.beat(name=name, incarnation=incarnation)
     with pytest.raises(UnknownWorker):
-        await life.store.lookup(WorkerEngines(name, incarnation))
+        await life.store.lookup(RegisteredWorker(name, incarnation))
     assert (await life.run(job)).state is RunState.QUEUED
 
 
@@ -80,11 +80,11 @@ async def test_registered_workers_are_known_with_their_engines(life: Life) -> No
     await life.register("b", engines=["x", "y"])
     life.later()
     await life.register("a")
-    assert [(row["name"], row["seen_at"] == life.now) for row in await life.store.lookup(Workers())] == [
+    assert [(worker.name, worker.seen_at == life.now) for worker in await life.store.lookup(Workers())] == [
         ("a", True),
         ("b", False),
     ]
-    assert sorted(await life.store.lookup(WorkerEngines("b", "1"))) == ["x", "y"]
+    assert (await life.store.lookup(RegisteredWorker("b", "1"))).engines == {"x": "1", "y": "1"}
 
 
 async def test_a_heartbeat_renews_what_is_held_and_notes_progress(life: Life) -> None:
@@ -285,7 +285,7 @@ async def test_a_run_that_failed_for_a_while_waits_before_its_next_attempt(life:
     (lease,) = await life.take()
     await life.end(lease, "failed", code="busy", message="The model is busy.", temporary=True)
     assert (await life.run(job)).available_at == life.now + DELAY
-    assert await life.store.lookup(NextReady(("adapter",))) == life.now + DELAY
+    assert await life.next_ready() == life.now + DELAY
     life.later(DELAY - 1)
     assert await life.take() == []
     life.later(1)
@@ -312,13 +312,15 @@ async def test_the_number_of_an_attempt_shows_as_soon_as_it_is_taken(life: Life)
 
 async def test_what_is_due_next_is_known(life: Life) -> None:
     assert await life.store.lookup(Due()) == (None, None)
-    assert await life.store.lookup(NextReady(("adapter",))) is None
+    await life.register()
+    await life.register("other", engines=["lm_eval"])
+    await life.register("none", engines=[])
+    assert await life.next_ready() is None
     assert await life.store.scan(OpenRuns()) == {}
     await life.submit(3)
-    assert await life.store.lookup(NextReady(("adapter",))) == life.now
-    assert await life.store.lookup(NextReady(("lm_eval",))) is None
-    assert await life.store.lookup(NextReady(())) is None
-    await life.register()
+    assert await life.next_ready() == life.now
+    assert await life.next_ready("other") is None
+    assert await life.next_ready("none") is None
     one, _ = await life.take(2)
     assert await life.store.lookup(Due()) == (life.now + LEASE, None)
     await life.end(one, "exited", exit_code=1)

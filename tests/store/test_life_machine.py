@@ -157,7 +157,7 @@ class LifeMachine(RuleBasedStateMachine):
             lambda: self.reference.beat(name, incarnation, held, self.life.now),
         )
         if answers:
-            assert answers[0] == answers[1]
+            assert answers[0].stop == answers[1]
 
     @rule(pick=PICK, stale=SELDOM)
     @precondition(lambda self: self.leases)

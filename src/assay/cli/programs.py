@@ -77,7 +77,16 @@ def create_key_offline(flags: Mapping[str, Any], request: Mapping[str, Any], *, 
         raise CommandError(error.message) from None
 
 
-def start_worker(flags: Mapping[str, Any], *, server: str, name: str | None, key: str, parent_pipe: bool) -> NoReturn:
+def start_worker(
+    flags: Mapping[str, Any],
+    *,
+    server: str,
+    name: str | None,
+    key: str,
+    parent_pipe: bool,
+    gpus: int | None,
+    labels: Mapping[str, str],
+) -> NoReturn:
     """Run a worker until it is told to stop, then end the process."""
     from assay.config import load
     from assay.gateway import MlflowServer
@@ -99,6 +108,8 @@ def start_worker(flags: Mapping[str, Any], *, server: str, name: str | None, key
             keep_folders_s=settings.keep_folders_seconds,
             run_timeout_s=settings.run_timeout_seconds,
             parent_pipe=parent_pipe,
+            gpus=gpus,
+            labels=labels,
             mlflow=MlflowServer.of(settings),
         )
         work(options)

@@ -28,6 +28,19 @@ KEY_VARIABLE = "ASSAY_WORKER_KEY"
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help=f"File with the worker's key; without it the environment variable {KEY_VARIABLE}.",
 )
+@click.option(
+    "--gpus",
+    type=click.IntRange(min=0),
+    help="GPUs that runs may be given (default: those that nvidia-smi finds).",
+)
+@click.option(
+    "--label",
+    "labels",
+    metavar="KEY=VALUE",
+    multiple=True,
+    callback=lambda _ctx, _param, values: dict(_label(value) for value in values),
+    help="What runs may ask a worker to have; may be repeated.",
+)
 @click.option("--log-level", help="debug, info, warning or error (ASSAY_LOG_LEVEL; else info).")
 @click.option("--parent-pipe", is_flag=True, hidden=True, help="End when standard input does.")
 def worker(
@@ -36,6 +49,8 @@ def worker(
     slots: str | None,
     data: Path | None,
     key_file: Path | None,
+    gpus: int | None,
+    labels: dict[str, str],
     log_level: str | None,
     parent_pipe: bool,
 ) -> None:
@@ -47,10 +62,17 @@ def worker(
     \b
     Examples:
       ASSAY_WORKER_KEY=$(cat key) assay worker --server http://eval.example:8080 --slots 8
-      assay worker --key-file ~/.config/assay/worker.key --name gpu-box
+      assay worker --key-file ~/.config/assay/worker.key --name gpu-box --label site=berlin
     """
     flags = {"slots": slots, "data": data, "log_level": log_level}
-    start_worker(flags, server=server, name=name, key=_key(key_file), parent_pipe=parent_pipe)
+    start_worker(flags, server=server, name=name, key=_key(key_file), parent_pipe=parent_pipe, gpus=gpus, labels=labels)
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise click.BadParameter(f"'{text}' is no label; write it as KEY=VALUE")
+    return key, value
 
 
 def _key(file: Path | None) -> str:

@@ -64,10 +64,10 @@ class WorkerApi:
         """Wait for runs."""
         return msgspec.json.decode(await self._call("POST", f"/workers/{self._name}/lease", asked), type=LeaseAnswer)
 
-    async def heartbeat(self, beat: Heartbeat) -> list[str]:
-        """Renew the leases; return the ids of runs to stop."""
+    async def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer:
+        """Renew the leases; return the ids of runs to stop, and what the worker may do."""
         answer = await self._call("POST", f"/workers/{self._name}/heartbeat", beat)
-        return msgspec.json.decode(answer, type=HeartbeatAnswer).stop
+        return msgspec.json.decode(answer, type=HeartbeatAnswer)
 
     async def start(self, run_id: str, fence: int) -> None:
         """Say that the run's process has started."""

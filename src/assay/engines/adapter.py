@@ -108,7 +108,7 @@ def _environment(assignment: Assignment, spec: Path) -> dict[str, str]:
         given["MLFLOW_TRACKING_URI"] = doors.mlflow_url
     if doors.mlflow_workspace:
         given["MLFLOW_WORKSPACE"] = doors.mlflow_workspace
-    return {**given, **listed, **assignment.marker}
+    return {**given, **listed, **assignment.devices, **assignment.marker}
 
 
 def _write_spec(assignment: Assignment) -> Path:

@@ -105,6 +105,8 @@ class Assignment:
     stop: asyncio.Event
     marker: Mapping[str, str]
     """Environment variables by which the worker finds every process of this attempt again."""
+    devices: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables that show the run the GPUs that it has been given, and no others."""
 
 
 class Planner(Protocol):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from assay.model.errors import DoesNotExist, EmptyCollection
 
 _FROM_COLLECTION: Final = ("id", "provider_id", "weight", "primary_score", "pass_criteria")
-_OVERRIDABLE: Final = ("test_data_ref", "hardware_config", "timeout_seconds", "stale_seconds")
+_OVERRIDABLE: Final = ("test_data_ref", "hardware_config", "timeout_seconds", "stale_seconds", "resources")
 TAXONOMY: Final = ("domains", "tasks", "modalities", "evaluation_targets")
 """Lists of a collection that are filled from its benchmarks where it has none of its own."""
 

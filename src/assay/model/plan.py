@@ -12,6 +12,7 @@ import msgspec
 
 from assay.model import identity
 from assay.model.errors import PreflightFailed
+from assay.model.placement import Resources
 from assay.model.scores import Criteria
 
 
@@ -39,6 +40,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The engine's, from the provider's catalogue entry: a command line, or a task and its endpoint."""
     datasets: dict[str, str] = {}
     """Digest of every file the run will read, by path."""
+    resources: Resources | None = None
+    """What it asks of the worker, None for nothing."""
     runtime: str = "process"
 
     def digest(self) -> str:

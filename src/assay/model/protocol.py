@@ -11,6 +11,10 @@ from typing import Annotated, Any
 import msgspec
 
 from assay.model.plan import Context, Plan
+from assay.model.states import WorkerState
+
+PROTOCOL = 2
+"""The version of what is said here. It grows whenever one side would misunderstand the other; both must be of the same."""
 
 FENCE_HEADER = "X-Assay-Fence"
 """Carries the fence of the lease under which an adapter's event was sent; the gateway adds it."""
@@ -20,8 +24,16 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A whole number that the store can keep."""
 
 
+class Gpu(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A GPU that the worker may give to runs. `id`: its name in CUDA_VISIBLE_DEVICES; `memory`: bytes, 0 if not known."""
+
+    id: str
+    name: str = ""
+    memory: Count = 0
+
+
 class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A worker says who it is. One `name` is one worker: registering it again ends its earlier incarnation."""
+    """A worker says who it is and what it has. One `name` is one worker: registering again ends its earlier incarnation."""
 
     name: str
     incarnation: str
@@ -30,20 +42,34 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     engines: dict[str, str] = {}
     """Engine name to version."""
     version: str = ""
+    """Assay's."""
+    protocol: Count = 1
+    fresh: bool = True
+    """Whether the process has just started, rather than lost touch with the server."""
+    cpus: Count = 0
+    memory: Count = 0
+    """Bytes."""
+    gpus: list[Gpu] = []
+    labels: dict[str, str] = {}
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """The server's terms, in seconds."""
+    """The server's terms, in seconds, and what the worker may do."""
 
     lease_s: float
     heartbeat_s: float
+    protocol: Count = 1
+    state: WorkerState = WorkerState.ACTIVE
 
 
 class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for up to `free` runs; wait up to `wait_s` seconds for something to happen."""
+    """Ask for up to `free` runs that need no more than `gpus` GPUs together; wait up to `wait_s` seconds for something to
+    happen.
+    """
 
     incarnation: str
     free: Count
+    gpus: Count = 0
     wait_s: float = 20.0
 
 
@@ -60,10 +86,13 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseAnswer(msgspec.Struct, frozen=True):
-    """New leases; `check` asks for a heartbeat at once, because something the worker holds has been stopped."""
+    """New leases; `check` asks for a heartbeat at once, because something the worker holds has been stopped, or because what
+    the worker may do has changed; `state` is what it may do.
+    """
 
     leases: list[Lease]
     check: bool = False
+    state: WorkerState = WorkerState.ACTIVE
 
 
 class Holding(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -84,9 +113,10 @@ class Heartbeat(msgspec.Struct, frozen=True):
 
 
 class HeartbeatAnswer(msgspec.Struct, frozen=True):
-    """Runs the worker must stop: cancelled, deleted, finished by a report, or leased to someone else."""
+    """Runs the worker must stop: cancelled, deleted, finished by a report, or leased to someone else; and what it may do."""
 
     stop: list[str]
+    state: WorkerState = WorkerState.ACTIVE
 
 
 class Start(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ import msgspec
 
 from assay.model.exports import Export
 from assay.model.plan import Context, Plan
-from assay.model.states import JobState, RunState, Status, Verdict
+from assay.model.protocol import Gpu
+from assay.model.states import JobState, RunState, Status, Verdict, WorkerState
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +156,27 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
             report=b"{}",
             result=b"",
         )
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker as it registered last, what it may do, and how many runs it holds."""
+
+    name: str
+    incarnation: str
+    state: WorkerState
+    slots: int
+    engines: dict[str, str]
+    """Engine name to version."""
+    version: str
+    protocol: int
+    cpus: int
+    memory: int
+    """Bytes."""
+    gpus: list[Gpu]
+    labels: dict[str, str]
+    registered_at: int
+    seen_at: int
+    held: int = 0
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

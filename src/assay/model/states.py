@@ -44,6 +44,16 @@ class JobState(enum.StrEnum):
     PARTIALLY_FAILED = "partially_failed"
 
 
+class WorkerState(enum.StrEnum):
+    """What a worker may do. Whatever it may, what it holds goes on."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    """It takes no runs until it is resumed, also after a restart."""
+    DRAINING = "draining"
+    """It takes no runs, and its process ends when it holds none; the next process of its name is active."""
+
+
 class Cause(enum.StrEnum):
     """Why a run changes state."""
 

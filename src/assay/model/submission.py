@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from assay.model.addresses import leads_outward
+from assay.model.placement import RESOURCES
 from assay.model.shapes import Failure, Flag, Free, Integer, ListOf, Member, Number, Object, Text, TextMap
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -192,8 +193,13 @@ HARDWARE: Final = Object(
     (_profile_or_parts,),
 )
 
-LIMITS: Final = (Member("timeout_seconds", Number(least=0)), Member("stale_seconds", Number(least=0)))
-"""Our own: the longest time of a run, and how long it may show no sign of life. A benchmark's count before its job's."""
+LIMITS: Final = (
+    Member("timeout_seconds", Number(least=0)),
+    Member("stale_seconds", Number(least=0)),
+    Member("resources", RESOURCES),
+)
+"""Our own: the longest time of a run, how long it may show no sign of life, and what it asks of its worker. A benchmark's
+count before its job's."""
 
 BENCHMARK: Final = Object(
     (
@@ -317,7 +323,7 @@ JOB: Final = Object(
         ]
     },
 )
-"""`EvaluationJobConfig`, with Assay's own members `timeout_seconds`, `stale_seconds` and `priority`."""
+"""`EvaluationJobConfig`, with Assay's own members `timeout_seconds`, `stale_seconds`, `resources` and `priority`."""
 
 MESSAGE: Final = Object(
     (

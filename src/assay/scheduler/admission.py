@@ -18,6 +18,7 @@ from assay.engines.registry import planner
 from assay.exports.mlflow import Experiment, Mlflow
 from assay.exports.remote import RemoteFailed
 from assay.gateway import MlflowServer
+from assay.model import placement
 from assay.model.errors import (
     CredentialInBody,
     ExperimentTrackingOff,
@@ -181,6 +182,7 @@ async def _run(
         parameters=parameters | ({"num_examples": num_examples} if num_examples is not None else {}),
         options=resolved.options,
         datasets=resolved.datasets,
+        resources=placement.asked(limit.get("resources", {}) for limit in limits),
     )
     context = Context(
         secret_ref=model.get("auth", {}).get("secret_ref", ""),
@@ -191,7 +193,8 @@ async def _run(
         exports=body.get("exports", {}),
         locations=resolved.locations,
     )
-    return NewRun(id=new_id(), plan=plan, context=context, digest=plan.digest())
+    asked = plan.resources or placement.Resources()
+    return NewRun(id=new_id(), plan=plan, context=context, digest=plan.digest(), gpus=asked.gpus, labels=asked.labels)
 
 
 def _first(name: str, *bodies: Mapping[str, Any]) -> float | None:

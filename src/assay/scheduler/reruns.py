@@ -8,6 +8,7 @@ import msgspec
 
 from assay.model.errors import NotFound, NothingToRerun
 from assay.model.exports import planned
+from assay.model.placement import Resources
 from assay.model.records import Job, NewJob, NewRun, Run
 from assay.model.shapes import Member, Object, Text
 from assay.model.shapes import read as read_shape
@@ -75,4 +76,5 @@ async def _run(store: Store, run: Run) -> NewRun:
     kept = await store.lookup(RunPlan(run.id))
     assert kept is not None
     plan, context, digest = kept
-    return NewRun(id=new_id(), plan=plan, context=context, digest=digest)
+    asked = plan.resources or Resources()
+    return NewRun(id=new_id(), plan=plan, context=context, digest=digest, gpus=asked.gpus, labels=asked.labels)

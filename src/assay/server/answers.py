@@ -11,8 +11,8 @@ from typing import Any, Final
 from assay.model import notices, offering, submission
 from assay.model.forecast import WAITS_FOR
 from assay.model.results import ORIGINS
-from assay.model.shapes import Failure, Flag, Free, Integer, ListOf, Member, Number, Object, Shape, Text
-from assay.model.states import JobState, Status
+from assay.model.shapes import Failure, Flag, Free, Integer, ListOf, Member, Number, Object, Shape, Text, TextMap
+from assay.model.states import JobState, RunState, Status, WorkerState
 
 
 @dataclass(frozen=True)
@@ -384,6 +384,49 @@ CLEANUP: Final = Named(
         )
     ),
 )
+_WORKER: Final = (
+    Member("name", _TEXT, required=True),
+    Member("state", Text(one_of=list(WorkerState)), required=True),
+    Member("alive", Flag(), required=True),
+    Member("seen_at", _TIME, required=True),
+    Member("registered_at", _TIME, required=True),
+    *(Member(name, _COUNT, required=True) for name in ("slots", "held", "cpus", "memory")),
+    Member(
+        "gpus",
+        ListOf(Object((Member("id", _TEXT, required=True), Member("name", _TEXT, always=True), Member("memory", _COUNT)))),
+        required=True,
+    ),
+    Member("labels", TextMap(), required=True),
+    Member("engines", TextMap(), required=True),
+    Member("version", _TEXT, always=True),
+    Member("protocol", _COUNT, required=True),
+)
+WORKERS: Final = Named("Workers", Object((Member("items", ListOf(Object(_WORKER)), required=True),)))
+WORKER_WITH_RUNS: Final = Named(
+    "Worker",
+    Object(
+        (
+            *_WORKER,
+            Member(
+                "runs",
+                ListOf(
+                    Object(
+                        (
+                            *(Member(name, _TEXT, required=True) for name in ("run_id", "job_id", "provider_id", "id")),
+                            Member("state", Text(one_of=list(RunState)), required=True),
+                            Member("phase", _TEXT, always=True),
+                            *(
+                                Member(name, _COUNT, required=True)
+                                for name in ("benchmark_index", "attempt", "done", "total")
+                            ),
+                        )
+                    )
+                ),
+                required=True,
+            ),
+        )
+    ),
+)
 LOG_SIZE: Final = Named("LogSize", Object((Member("size", _COUNT, required=True),)))
 ERROR: Final = Named(
     "Error",
@@ -391,6 +434,7 @@ ERROR: Final = Named(
 )
 DOCUMENTS: Final = (
     JOB, JOB_SUMMARY, JOBS, PROVIDER, PROVIDERS, COLLECTION, COLLECTIONS, BENCHMARK, BENCHMARKS, HISTORY, ARTIFACTS, HEALTH,
-    USAGE, CLEANUP, QUEUE, KEY, NEW_KEY, KEYS, LOG_SIZE, ERROR, WEBHOOK, WEBHOOKS, DELIVERY, DELIVERIES,
+    USAGE, CLEANUP, QUEUE, WORKERS, WORKER_WITH_RUNS, KEY, NEW_KEY, KEYS, LOG_SIZE, ERROR, WEBHOOK, WEBHOOKS, DELIVERY,
+    DELIVERIES,
 )  # fmt: skip
 """All of them."""

@@ -14,6 +14,10 @@ import time
 from urllib.parse import urlsplit
 
 from assay.config import SETTINGS, Settings
+from assay.model.errors import AssayError
+from assay.model.states import WorkerState
+from assay.store.base import Store
+from assay.store.queries import Workers
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +30,12 @@ _LONGEST_PAUSE_S = 10.0
 class EmbeddedWorker:
     """Keeps one worker going. It ends itself when this process does: the read end of a pipe tells it."""
 
-    def __init__(self, settings: Settings, url: str, key: str) -> None:
-        self._settings, self._url, self._key = settings, url, key
+    def __init__(self, settings: Settings, store: Store, url: str, key: str) -> None:
+        self._settings, self._store, self._url, self._key = settings, store, url, key
         self._process: asyncio.subprocess.Process | None = None
 
     async def keep(self) -> None:
-        """Start the worker, and start it again whenever it ends; wait longer when it keeps failing."""
+        """Start the worker, and start it again whenever it ends undrained; wait longer when it keeps failing."""
         pause = 0.1
         while True:
             began = time.monotonic()
@@ -39,6 +43,9 @@ class EmbeddedWorker:
                 ending = f"code {await self._run()}"
             except OSError as error:  # no memory, no processes, no descriptors left: that may pass
                 ending = f"an error: {error.strerror}"
+            if ending == "code 0" and await self._drained():
+                log.warning("the worker has been drained; it starts again with the server")
+                return
             if time.monotonic() - began > _STEADY_S:
                 pause = 0.1
             log.warning("the worker ended with %s; it is started again in %.1f s", ending, pause)
@@ -56,6 +63,14 @@ class EmbeddedWorker:
                 await asyncio.wait_for(process.wait(), 8)
             except TimeoutError:
                 process.kill()
+
+    async def _drained(self) -> bool:
+        name = worker_name(self._settings, self._url)
+        with contextlib.suppress(AssayError):
+            return any(
+                worker.name == name and worker.state is WorkerState.DRAINING for worker in await self._store.scan(Workers())
+            )
+        return False
 
     async def _run(self) -> int:
         settings = self._settings

@@ -53,7 +53,17 @@ WEBHOOK: Final[dict[str, Any]] = {
 WEBHOOK_CHANGE: Final[dict[str, Any]] = {"paused": True}
 OF_RESOURCE: Final[dict[str, dict[str, Any]]] = {"provider": PROVIDER, "collection": COLLECTION}
 
-REGISTRATION: Final[dict[str, Any]] = {"name": "machine-1", "incarnation": "5f0c", "slots": 2, "engines": {"adapter": "1"}}
+REGISTRATION: Final[dict[str, Any]] = {
+    "name": "machine-1",
+    "incarnation": "5f0c",
+    "slots": 2,
+    "engines": {"adapter": "1"},
+    "protocol": 2,
+    "cpus": 8,
+    "memory": 34359738368,
+    "gpus": [{"id": "0", "name": "NVIDIA H200", "memory": 150754820096}],
+    "labels": {"site": "berlin"},
+}
 LEASE: Final[dict[str, Any]] = {"incarnation": "5f0c", "free": 2, "wait_s": 0}
 HEARTBEAT: Final[dict[str, Any]] = {"incarnation": "5f0c", "holding": []}
 START: Final[dict[str, Any]] = {"fence": 1}

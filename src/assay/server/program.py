@@ -142,7 +142,7 @@ async def _serve(
         asyncio.create_task(Outbox(store, carriers(store, settings)).empty()),
         asyncio.create_task(keyring.note_used()),
     ]
-    embedded = EmbeddedWorker(settings, listeners.worker_url, worker_key) if worker else None
+    embedded = EmbeddedWorker(settings, store, listeners.worker_url, worker_key) if worker else None
     if embedded:
         keeping = asyncio.create_task(embedded.keep())
         tasks.append(keeping)

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.model.fairness import Lane
 from assay.model.forecast import Busy, Expected, Place, Queue, forecast
+from assay.model.states import WorkerState
 from assay.scheduler.identifiers import now, rfc3339
 from assay.server.evalhub.queries import Parameters
 from assay.server.respond import json_response
@@ -22,7 +22,6 @@ from assay.store.queue import WholeQueue, has
 _MOST = 10_000
 """Positions that are worked out."""
 _LARGEST_PAGE = 1000
-_engines = msgspec.json.Decoder(dict[str, str])
 
 
 async def page(request: Request) -> Response:
@@ -35,9 +34,9 @@ async def page(request: Request) -> Response:
     moment = now()
     lease_us = at.settings.lease_seconds * 1_000_000
     places = [
-        Place(row["slots"], frozenset(_engines.decode(row["engines"])), 0, {})
-        for row in await at.store.scan(Workers())
-        if row["seen_at"] > moment - lease_us
+        Place(worker.slots, frozenset(worker.engines), len(worker.gpus), worker.labels)
+        for worker in await at.store.scan(Workers())
+        if worker.seen_at > moment - lease_us and worker.state is WorkerState.ACTIVE
     ]
     busy = [
         Busy(one.lane, max(at.durations.usual(one.lane.provider_id, one.benchmark_id) - (moment - one.since) / 1e6, 0.0))

@@ -30,6 +30,7 @@ from assay.model.errors import (
     NotOwner,
     PatchNotAllowed,
     PreflightFailed,
+    ProtocolMismatch,
     QueryMismatch,
     QueryValueNotAllowed,
     ReservedUser,
@@ -46,6 +47,7 @@ from assay.model.errors import (
     WebhookRefused,
 )
 from assay.model.keys import REQUEST as KEY_REQUEST
+from assay.model.states import WorkerState
 from assay.scheduler.reruns import RERUN
 from assay.server import answers, cleanup, docs, examples, health, keys, queue
 from assay.server.evalhub import artifacts, benchmarks, events, exports, history, jobs, logs
@@ -53,7 +55,7 @@ from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, SORTS, Face
 from assay.server.routes import Header, Query, Route, Scope, Table
 from assay.server.webhooks import deliveries
 from assay.server.webhooks import resources as webhooks
-from assay.server.workers import leases, runs
+from assay.server.workers import fleet, leases, runs
 
 _BYTES = "application/octet-stream"
 _TEXT = "text/plain"
@@ -215,6 +217,28 @@ def _resource_routes(face: Face, path: str) -> tuple[Route, ...]:
     )
 
 
+def _fleet_routes() -> tuple[Route, ...]:
+    """Return the routes by which workers are seen and directed."""
+    directions = {
+        "drain": (WorkerState.DRAINING, "Let a worker take no more runs, and end once it holds none."),
+        "pause": (WorkerState.PAUSED, "Let a worker take no more runs until it is resumed; what it holds goes on."),
+        "resume": (WorkerState.ACTIVE, "Let a worker take runs again."),
+    }
+    return (
+        Route("listWorkers", "GET", "/api/v1/workers", fleet.page, "List the workers, by name.",
+              scope=Scope.WORKERS_READ, cost=Cost.LIST, tag="workers",
+              answers={200: answers.WORKERS}, errors=(UnknownQuery,)),
+        Route("getWorker", "GET", _WORKER, fleet.show, "Read what a worker has, does and may do.",
+              scope=Scope.WORKERS_READ, tag="workers",
+              answers={200: answers.WORKER_WITH_RUNS}, errors=(NotFound,)),
+        *(
+            Route(f"{verb}Worker", "POST", f"{_WORKER}/{verb}", fleet.directed(state), summary, scope=Scope.WORKERS_MANAGE,
+                  tag="workers", answers={200: answers.WORKER_WITH_RUNS}, errors=(NotFound, StoreUnavailable))
+            for verb, (state, summary) in directions.items()
+        ),
+    )  # fmt: skip
+
+
 ROUTES = (
     Route(
         "getJob", "GET", _JOBS + "/{job_id}", jobs.get,
@@ -347,7 +371,8 @@ ROUTES = (
           scope=Scope.KEYS_MANAGE, tag="keys", answers={204: ""}, errors=(NotFound, StoreUnavailable)),
     Route("registerWorker", "POST", "/api/v1/workers", leases.register, "Enter a worker.",
           scope=Scope.WORK, cost=Cost.FREE, tag="workers", body=protocol.Registration, example=examples.REGISTRATION,
-          answers={200: protocol.Registered}, errors=_WORK),
+          answers={200: protocol.Registered}, errors=(*_WORK, ProtocolMismatch)),
+    *_fleet_routes(),
     Route("leaseRuns", "POST", _WORKER + "/lease", leases.lease, "Wait for runs to carry out.",
           scope=Scope.WORK, cost=Cost.FREE, tag="workers", body=protocol.LeaseRequest, example=examples.LEASE,
           answers={200: protocol.LeaseAnswer}, errors=(*_WORK, UnknownWorker)),

@@ -6,33 +6,38 @@ from dataclasses import dataclass
 
 import msgspec
 
-from assay.model.errors import UnknownWorker
-from assay.model.protocol import Heartbeat, Registration
+from assay.model.errors import NotFound, UnknownWorker
+from assay.model.protocol import Heartbeat, HeartbeatAnswer, Registration
+from assay.model.records import Worker
 from assay.model.results import Message
-from assay.model.states import HELD, Verdict
+from assay.model.states import HELD, Verdict, WorkerState
 from assay.store import life
-from assay.store.base import Signal, Steps, job_topic, run
-from assay.store.rows import encode, report_of, run_of
+from assay.store.base import Signal, Steps, job_topic, run, worker_topic
+from assay.store.rows import announced, encode, report_of, run_of, worker_of
 
 LINGER = 60_000_000
 """Microseconds that an adapter may go on after it has reported its end: it may still have to save things."""
 
-_engines = msgspec.json.Decoder(dict[str, str])
-
 
 @dataclass(frozen=True)
 class RegisterWorker:
-    """Enter a worker; whatever an earlier incarnation of the same name still holds goes back to the queue."""
+    """Enter a worker; whatever an earlier incarnation of the same name still holds goes back to the queue.
+
+    Returns what it may do: a pause outlives the worker's process, draining ends with it.
+    """
 
     registration: Registration
     now: int
 
-    def steps(self) -> Steps[None]:
+    def steps(self) -> Steps[WorkerState]:
         new = self.registration
-        known = yield run("worker", name=new.name)
+        state = WorkerState.ACTIVE
+        known = yield run("registered_worker", name=new.name)
         if known and known[0]["incarnation"] != new.incarnation:
             for row in (yield run("held_by_worker", worker=new.name)):
                 yield from life.lose(run_of(row), self.now, "worker_lost", f"The worker '{new.name}' was restarted.")
+        if known and (known[0]["state"] != WorkerState.DRAINING or not new.fresh):
+            state = WorkerState(known[0]["state"])
         yield run(
             "put_worker",
             name=new.name,
@@ -41,7 +46,23 @@ class RegisterWorker:
             engines=encode(new.engines),
             version=new.version,
             now=self.now,
+            state=state,
+            announced=announced(new),
         )
+        return state
+
+
+@dataclass(frozen=True)
+class DirectWorker:
+    """Say what a worker may do from now on; it is told at once. Raises NotFound."""
+
+    name: str
+    state: WorkerState
+
+    def steps(self) -> Steps[None]:
+        if not (yield run("direct_worker", name=self.name, state=self.state)):
+            raise NotFound(kind="worker", id=self.name)
+        yield Signal(worker_topic(self.name))
 
 
 @dataclass(frozen=True)
@@ -52,29 +73,39 @@ class ProveWriting:
 
     def steps(self) -> Steps[None]:
         nobody = ""  # no worker can have this name
-        yield run("put_worker", name=nobody, incarnation="", slots=0, engines=b"{}", version="", now=self.now)
+        yield run(
+            "put_worker",
+            name=nobody,
+            incarnation="",
+            slots=0,
+            engines=b"{}",
+            version="",
+            now=self.now,
+            state=WorkerState.ACTIVE,
+            announced=b"{}",
+        )
         yield run("drop_worker", name=nobody)
 
 
-def registered_engines(name: str, incarnation: str) -> Steps[list[str]]:
-    """Return the engines of a registered worker, or raise UnknownWorker."""
-    rows = yield run("worker", name=name)
+def registered(name: str, incarnation: str) -> Steps[Worker]:
+    """Return a registered worker, or raise UnknownWorker."""
+    rows = yield run("registered_worker", name=name)
     if not rows or rows[0]["incarnation"] != incarnation:
         raise UnknownWorker(worker=name)
-    return list(_engines.decode(rows[0]["engines"]))
+    return worker_of(rows[0])
 
 
 @dataclass(frozen=True)
 class RenewLeases:
-    """Renew everything a worker holds and note its progress; return the runs that it must stop."""
+    """Renew everything a worker holds and note its progress; return the runs that it must stop, and what it may do."""
 
     worker: str
     beat: Heartbeat
     now: int
     lease: int
 
-    def steps(self) -> Steps[list[str]]:
-        yield from registered_engines(self.worker, self.beat.incarnation)
+    def steps(self) -> Steps[HeartbeatAnswer]:
+        worker = yield from registered(self.worker, self.beat.incarnation)
         held = {row["id"]: run_of(row) for row in (yield run("held_by_worker", worker=self.worker))}
         stop, touched = [], set()
         for holding in self.beat.holding:
@@ -105,7 +136,7 @@ class RenewLeases:
         for job_id in sorted(touched):
             yield run("touch_job", id=job_id, now=self.now)
             yield Signal(job_topic(job_id))
-        return stop
+        return HeartbeatAnswer(stop, worker.state)
 
 
 @dataclass(frozen=True)

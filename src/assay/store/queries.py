@@ -8,10 +8,10 @@ import msgspec
 
 from assay.model.plan import Context, Plan
 from assay.model.protocol import ArtifactRef
-from assay.model.records import Attempt, Event, Job, Run
-from assay.store.base import Row, Steps, run
-from assay.store.leases import registered_engines
-from assay.store.rows import attempt_of, event_of, job_of, run_of
+from assay.model.records import Attempt, Event, Job, Run, Worker
+from assay.store.base import Steps, run
+from assay.store.leases import registered
+from assay.store.rows import attempt_of, event_of, job_of, run_of, worker_of
 
 _plan = msgspec.json.Decoder(Plan)
 _context = msgspec.json.Decoder(Context)
@@ -119,21 +119,35 @@ class EventsOfJob:
 
 @dataclass(frozen=True)
 class Workers:
-    """Every worker that has registered: name, slots, engines (JSON), and when it was last seen."""
+    """Every worker that has registered, by name."""
 
-    def steps(self) -> Steps[list[Row]]:
-        return (yield run("workers"))
+    def steps(self) -> Steps[list[Worker]]:
+        return [worker_of(row, row["held"]) for row in (yield run("workers"))]
 
 
 @dataclass(frozen=True)
-class WorkerEngines:
-    """The engines of a registered worker. Raises UnknownWorker for another incarnation."""
+class WorkerWithRuns:
+    """A worker, and the runs that it holds, each with the tenant of its job; None for an unknown one."""
+
+    name: str
+
+    def steps(self) -> Steps[tuple[Worker, list[tuple[Run, str]]] | None]:
+        rows = yield run("worker", name=self.name)
+        if not rows:
+            return None
+        held = yield run("held_with_tenant", worker=self.name)
+        return worker_of(rows[0], rows[0]["held"]), [(run_of(row), row["tenant"]) for row in held]
+
+
+@dataclass(frozen=True)
+class RegisteredWorker:
+    """A registered worker, without the number of its runs. Raises UnknownWorker for another incarnation."""
 
     name: str
     incarnation: str
 
-    def steps(self) -> Steps[tuple[str, ...]]:
-        return tuple((yield from registered_engines(self.name, self.incarnation)))
+    def steps(self) -> Steps[Worker]:
+        return (yield from registered(self.name, self.incarnation))
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from assay.model.forecast import Waiting
 from assay.model.plan import Context, Plan
 from assay.model.protocol import Lease
 from assay.model.quotas import Quotas
+from assay.model.states import WorkerState
 from assay.store import life
 from assay.store.base import Row, Signal, Steps, job_topic, run, run_many
-from assay.store.leases import registered_engines
+from assay.store.leases import registered
 from assay.store.rows import encode
 
 _plan = msgspec.json.Decoder(Plan)
@@ -40,7 +41,8 @@ class Taken:
 class TakeRuns:
     """Lease up to `free` ready runs to a worker until `now + lease` (microseconds), by fair share and within the quotas.
 
-    `free_gpus` and `labels` are the worker's: it gets no run that asks for more. Raises UnknownWorker.
+    It gets no run that asks for labels that it has not announced, or for more GPUs than it has free, and none at all while
+    it is not active. Raises UnknownWorker.
     """
 
     worker: str
@@ -50,11 +52,16 @@ class TakeRuns:
     lease: int
     quotas: Quotas = field(default_factory=Quotas)
     free_gpus: int = 0
-    labels: Mapping[str, str] = field(default_factory=dict)
 
     def steps(self) -> Steps[Taken]:
-        engines = yield from registered_engines(self.worker, self.incarnation)
-        lanes = [lane for lane in (yield from queued_lanes()) if lane.engine in engines and self._has(lane, self.free_gpus)]
+        worker = yield from registered(self.worker, self.incarnation)
+        if worker.state is not WorkerState.ACTIVE:
+            return Taken([], False)
+        lanes = [
+            lane
+            for lane in (yield from queued_lanes())
+            if lane.engine in worker.engines and has(lane, self.free_gpus, worker.labels)
+        ]
         if not lanes:
             return Taken([], False)
         if len(lanes) > 1 or self.quotas != _NONE:
@@ -78,16 +85,13 @@ class TakeRuns:
                 free_gpus -= lane.gpus
                 if line:
                     lanes.append(_led_by(lane, line[0]))
-            lanes = [one for one in lanes if self._has(one, free_gpus)] if lane.gpus else lanes
+            lanes = [one for one in lanes if one.gpus <= free_gpus] if lane.gpus else lanes
             lane = shares.next(lanes)
         if len(shares.tenants) > 1:
             for tenant in sorted(shares.moved):
                 yield run("put_share", tenant=tenant, passed=shares.pass_of(tenant))
         yield from self._write(taken)
         return Taken([_lease(row) for row in taken], bool(lanes) and lane is None)
-
-    def _has(self, lane: Lane, free_gpus: int) -> bool:
-        return has(lane, free_gpus, self.labels)
 
     def _write(self, taken: list[Row]) -> Steps[None]:
         worker, now, expires = self.worker, self.now, self.now + self.lease

@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from assay.model.records import Attempt, Event, Job, Run
+from assay.model.protocol import Registration
+from assay.model.records import Attempt, Event, Job, Run, Worker
 from assay.model.results import Report, Result
-from assay.model.states import JobState, RunState, Status, Verdict
+from assay.model.states import JobState, RunState, Status, Verdict, WorkerState
 from assay.store.base import Row
 
 _encode = msgspec.json.Encoder().encode
@@ -94,6 +95,24 @@ def attempt_of(row: Row) -> Attempt:
 def event_of(row: Row) -> Event:
     """Return the event in a row of `events`."""
     return msgspec.convert({**row, "data": msgspec.json.decode(row["data"])}, Event)
+
+
+def worker_of(row: Row, held: int = 0) -> Worker:
+    """Return the worker in a row of `workers`, which holds so many runs."""
+    announced = msgspec.json.decode(row["announced"])
+    return msgspec.convert(
+        {name: row[name] for name in ("name", "incarnation", "slots", "version", "registered_at", "seen_at")}
+        | {"state": WorkerState(row["state"]), "engines": msgspec.json.decode(row["engines"]), "held": held}
+        | {"protocol": 1, "cpus": 0, "memory": 0, "gpus": [], "labels": {}}
+        | announced,
+        Worker,
+    )
+
+
+def announced(registration: Registration) -> bytes:
+    """Return what the store keeps of a registration beside the columns of `workers`."""
+    names = ("protocol", "cpus", "memory", "gpus", "labels")
+    return encode({name: getattr(registration, name) for name in names})
 
 
 def report_of(run: Run) -> Report:

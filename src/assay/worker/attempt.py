@@ -30,7 +30,7 @@ from assay.gateway import (
 from assay.gateway.credentials import Credential, resolve
 from assay.model.protocol import FENCE_HEADER, ArtifactRef, Ending, Holding, Lease
 from assay.telemetry.redaction import Redactor
-from assay.worker import folders
+from assay.worker import folders, machine
 from assay.worker.logship import LogShip
 
 log = logging.getLogger(__name__)
@@ -51,14 +51,16 @@ class Place:
     max_log_bytes: int
     keep_folders_s: float
     lease_s: float
+    has_gpus: bool = False
+    """Whether the worker has GPUs to give: a run that has asked for none then sees none."""
     mlflow: MlflowServer | None = None
 
 
 class Attempt:
     """One run in this worker's hands."""
 
-    def __init__(self, place: Place, lease: Lease, executor: Executor | None) -> None:
-        self.lease = lease
+    def __init__(self, place: Place, lease: Lease, executor: Executor | None, gpus: tuple[str, ...] = ()) -> None:
+        self.lease, self.gpus = lease, gpus
         self._place = place
         self._executor = executor
         self._progress = Progress()
@@ -152,6 +154,7 @@ class Attempt:
             upload=self._upload,
             stop=self._stop,
             marker=self._marker(),
+            devices=machine.environment(self.gpus, place.has_gpus),
         )
         stale_s = lease.context.stale_s
         watching = asyncio.create_task(self._watch(opened, ship, stale_s)) if stale_s else None

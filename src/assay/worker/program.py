@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from assay.client.workers import Refused, ServerGone, WorkerApi
 from assay.engines.base import Executor, Site
 from assay.engines.registry import executors
 from assay.gateway import Gateway, MlflowServer
-from assay.model.errors import BadRequest
-from assay.model.protocol import Heartbeat, LeaseRequest, Registered, Registration
+from assay.model.errors import BadRequest, ProtocolMismatch
+from assay.model.placement import problem
+from assay.model.protocol import PROTOCOL, Heartbeat, LeaseRequest, Registered, Registration
+from assay.model.states import WorkerState
 from assay.runtimes import tree
-from assay.worker import folders
+from assay.worker import folders, machine
 from assay.worker.attempt import Attempt, Place, finish
 from assay.worker.claim import check_name, claim
 
@@ -55,15 +57,20 @@ class WorkerOptions:
     run_timeout_s: float
     parent_pipe: bool = False
     mlflow: MlflowServer | None = None
+    gpus: int | None = None
+    """How many to offer to runs, None for all that are found."""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 def work(options: WorkerOptions) -> None:
-    """Work until SIGINT or SIGTERM.
+    """Work until SIGINT or SIGTERM, or until it is drained.
 
     Raises BadRequest when the server does not take the key, the name is no name or another's, the data folder cannot be
-    written, or no Assay server answers at the address.
+    written, no Assay server of the same protocol answers at the address, or a label or the number of GPUs cannot be.
     """
     check_name(options.name)
+    if wrong := problem(options.labels):
+        raise BadRequest(error=f"--label: {wrong}")
     eventloop.run(_Worker(options).run())
 
 
@@ -80,6 +87,9 @@ class _Worker:
         self._stopping = asyncio.Event()
         self._orphaned = False
         self._executors: dict[str, Executor] = {}
+        self._state = WorkerState.ACTIVE
+        self._gpus = machine.gpus(options.gpus)
+        self._fresh = True
 
     async def run(self) -> None:
         """Register, then lease and beat until told to stop."""
@@ -136,6 +146,7 @@ class _Worker:
             terms = await self._register(api)
             if terms is None:
                 return
+            self._state = terms.state
             registered = loop.time()
             place = self._place(api, gateway, terms)
             tasks = [asyncio.create_task(self._lease(api, place)), asyncio.create_task(self._beat(api, terms))]
@@ -165,6 +176,7 @@ class _Worker:
             secrets_dir=options.secrets_dir,
             marker=self._marker,
             max_log_bytes=options.max_log_bytes,
+            has_gpus=bool(self._gpus),
             keep_folders_s=options.keep_folders_s,
             lease_s=terms.lease_s,
             mlflow=options.mlflow,
@@ -179,14 +191,22 @@ class _Worker:
             slots=self._options.slots,
             engines=engines,
             version=__version__,
+            protocol=PROTOCOL,
+            fresh=self._fresh,
+            cpus=machine.cpus(),
+            memory=machine.memory(),
+            gpus=self._gpus,
+            labels=dict(self._options.labels),
         )
         pause = 0.05
         while not self._stopping.is_set():
             try:
-                return await api.register(registration)
+                terms = await api.register(registration)
             except Refused as refusal:
                 if refusal.status in (401, 403):
                     raise BadRequest(error=f"{self._options.server} does not take this worker: {refusal}") from refusal
+                if refusal.code == ProtocolMismatch.code:
+                    raise BadRequest(error=str(refusal)) from refusal
                 problem = f"{self._options.server} does not take this worker: it answers {refusal.status}"
                 remedy = "Check that --server is the URL of an Assay server of the same version."
                 raise BadRequest(error=f"{problem} ({str(refusal).strip()}). {remedy}") from refusal
@@ -194,14 +214,25 @@ class _Worker:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), pause)
                 pause = min(pause * 2, 2.0)
+            else:
+                if terms.protocol != PROTOCOL:
+                    ours = f"This worker (Assay {__version__}) speaks version {PROTOCOL} of the workers' protocol"
+                    theirs = f"the server at {self._options.server} speaks {terms.protocol}"
+                    raise BadRequest(error=f"{ours}, and {theirs}. Install the same version of Assay on both.")
+                self._fresh = False
+                return terms
         return None
 
     async def _lease(self, api: WorkerApi, place: Place) -> None:
-        """Keep the slots busy. Returns when the server does not know this worker any more."""
+        """Keep the slots busy. Returns when the server does not know this worker any more, or it has been drained."""
         while True:
             self._freed.clear()
-            free = self._options.slots - len(self._attempts)
-            asked = LeaseRequest(incarnation=self._incarnation, free=max(free, 0))
+            if self._state is WorkerState.DRAINING and not self._attempts:
+                log.info("the worker has been drained and ends")
+                self._stopping.set()
+                return
+            free = 0 if self._state is WorkerState.DRAINING else self._options.slots - len(self._attempts)
+            asked = LeaseRequest(incarnation=self._incarnation, free=max(free, 0), gpus=len(self._free_gpus()))
             call = asyncio.create_task(api.lease(asked))
             call.add_done_callback(_heed)
             freed = asyncio.create_task(self._freed.wait())
@@ -223,12 +254,20 @@ class _Worker:
                     call.cancel()
             if answer.check:
                 self._beat_now.set()
+            elif free > 0:
+                self._state = answer.state
             for lease in answer.leases:
                 for older in self._attempts:  # its lease lapsed while this worker stood still
                     if older.lease.run_id == lease.run_id:
                         older.stop(drop=True)
-                attempt = Attempt(place, lease, self._executors.get(lease.plan.engine))
+                wanted = lease.plan.resources.gpus if lease.plan.resources else 0
+                attempt = Attempt(place, lease, self._executors.get(lease.plan.engine), tuple(self._free_gpus()[:wanted]))
                 self._attempts[attempt] = asyncio.create_task(self._carry_out(attempt))
+
+    def _free_gpus(self) -> list[str]:
+        """Return the GPUs that no attempt has; one is free again when everything of its attempt has ended."""
+        taken = {gpu for attempt in self._attempts for gpu in attempt.gpus}
+        return [gpu.id for gpu in self._gpus if gpu.id not in taken]
 
     async def _carry_out(self, attempt: Attempt) -> None:
         try:
@@ -248,7 +287,7 @@ class _Worker:
             held = [attempt for attempt in self._attempts if not attempt.dropped]
             beat = Heartbeat(self._incarnation, [attempt.holding() for attempt in held])
             try:
-                stop = await asyncio.wait_for(api.heartbeat(beat), terms.lease_s / 3)
+                answer = await asyncio.wait_for(api.heartbeat(beat), terms.lease_s / 3)
                 heard = loop.time()
             except (ServerGone, TimeoutError):
                 if loop.time() - heard > terms.lease_s:
@@ -259,8 +298,11 @@ class _Worker:
                 log.warning("the server refused a heartbeat: %s", refusal)
                 return
             for attempt in held:
-                if attempt.lease.run_id in stop:
+                if attempt.lease.run_id in answer.stop:
                     attempt.stop()
+            if answer.state is not self._state:
+                self._state = answer.state
+                self._freed.set()  # who waits for nothing but this looks again
 
     async def _end_all(self, *, drop: bool) -> None:
         for attempt in self._attempts:

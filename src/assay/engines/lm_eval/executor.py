@@ -120,7 +120,7 @@ class LmEvalExecutor:
         )
 
     def _run_environment(self, assignment: Assignment, spec: LmEvalSpec) -> dict[str, str]:
-        extra = {_KEY_VARIABLE: assignment.doors.token, **assignment.marker}
+        extra = {_KEY_VARIABLE: assignment.doors.token, **assignment.devices, **assignment.marker}
         return engine_environment(self._environment, online=spec.allow_online, extra=extra)
 
     def _folder(self, spec: LmEvalSpec, assignment: Assignment) -> Path:

@@ -7,18 +7,23 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from assay.model.protocol import Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, Registered, Registration
+from assay import __version__
+from assay.model.errors import BadRequest, ProtocolMismatch
+from assay.model.placement import problem
+from assay.model.protocol import PROTOCOL, Heartbeat, LeaseAnswer, LeaseRequest, Registered, Registration
+from assay.model.states import WorkerState
 from assay.scheduler.identifiers import now
 from assay.server.body import read_struct
 from assay.server.respond import json_response
 from assay.server.services import Services, services
 from assay.store.base import QUEUE, SLOTS, worker_topic
 from assay.store.leases import RegisterWorker, RenewLeases
-from assay.store.queries import NextReady, WorkerEngines
+from assay.store.queries import NextReady, RegisteredWorker
 from assay.store.queue import Taken, TakeRuns
 
 _LIMIT = 1 << 20
 _LONGEST_WAIT_S = 30.0
+_LOOK_US = 1_000_000
 HEARTBEATS_PER_LEASE = 15
 _NOTHING = Taken([], held_back=False)
 
@@ -27,9 +32,19 @@ async def register(request: Request) -> Response:
     """Enter a worker; what an earlier incarnation held goes back to the queue."""
     at = services(request)
     registration = await read_struct(request, Registration, _LIMIT)
-    await at.store.apply(RegisterWorker(registration, now()))
+    if registration.protocol != PROTOCOL:
+        raise ProtocolMismatch(
+            worker=registration.name,
+            version=registration.version or "of no version",
+            theirs=registration.protocol,
+            ours=PROTOCOL,
+            server_version=__version__,
+        )
+    if wrong := problem(registration.labels):
+        raise BadRequest(error=f"labels: {wrong}")
+    state = await at.store.apply(RegisterWorker(registration, now()))
     lease_s = at.settings.lease_seconds
-    return json_response(Registered(lease_s, lease_s / HEARTBEATS_PER_LEASE))
+    return json_response(Registered(lease_s, lease_s / HEARTBEATS_PER_LEASE, PROTOCOL, state))
 
 
 async def lease(request: Request) -> Response:
@@ -44,10 +59,11 @@ async def lease(request: Request) -> Response:
         topics = [QUEUE, SLOTS] if held_back else [QUEUE]
         more = at.store.signals.ticket(topics) if asked.free > 0 else None
         try:
-            taken, next_at = await _take(at, name, asked)
+            taken, next_at, state = await _take(at, name, asked)
             left = deadline - loop.time()
-            if taken.leases or left <= 0 or at.store.signals.closed:
-                return json_response(LeaseAnswer(taken.leases))
+            # A worker that is to end must not wait here for runs that it will not get.
+            if taken.leases or left <= 0 or at.store.signals.closed or state is WorkerState.DRAINING:
+                return json_response(LeaseAnswer(taken.leases, state=state))
             if taken.held_back and not held_back:  # from now on a slot that becomes free counts, too
                 held_back = True
                 continue
@@ -62,17 +78,24 @@ async def lease(request: Request) -> Response:
                 more.drop()
 
 
-async def _take(at: Services, name: str, asked: LeaseRequest) -> tuple[Taken, int | None]:
-    """Lease what is ready; return that, and when the next run will be ready. An empty queue costs no transaction."""
+async def _take(at: Services, name: str, asked: LeaseRequest) -> tuple[Taken, int | None, WorkerState]:
+    """Lease what is ready; return that, when to look again at the latest, and what the worker may do.
+
+    An empty queue costs no transaction.
+    """
     if asked.free <= 0:
-        return _NOTHING, None
-    engines = await at.store.lookup(WorkerEngines(name, asked.incarnation))
-    ready_at = await at.store.lookup(NextReady(engines))
-    if ready_at is None or ready_at > now():
-        return _NOTHING, ready_at
+        return _NOTHING, None, WorkerState.ACTIVE
+    worker = await at.store.lookup(RegisteredWorker(name, asked.incarnation))
+    if worker.state is not WorkerState.ACTIVE:
+        return _NOTHING, None, worker.state
+    moment = now()
+    ready_at = await at.store.lookup(NextReady(tuple(worker.engines)))
+    if ready_at is None or ready_at > moment:
+        return _NOTHING, ready_at, worker.state
     lease_us = round(at.settings.lease_seconds * 1_000_000)
-    taking = TakeRuns(name, asked.incarnation, asked.free, now(), lease_us, at.quotas.current)
-    return await at.store.apply(taking), None
+    taking = TakeRuns(name, asked.incarnation, asked.free, moment, lease_us, at.quotas.current, asked.gpus)
+    # What is ready may be for other workers, and hide what will be ready for this one.
+    return await at.store.apply(taking), moment + _LOOK_US, worker.state
 
 
 async def heartbeat(request: Request) -> Response:
@@ -80,5 +103,4 @@ async def heartbeat(request: Request) -> Response:
     at, name = services(request), request.path_params["worker"]
     beat = await read_struct(request, Heartbeat, _LIMIT)
     lease_us = round(at.settings.lease_seconds * 1_000_000)
-    stop = await at.store.apply(RenewLeases(name, beat, now(), lease_us), urgent=True)
-    return json_response(HeartbeatAnswer(stop))
+    return json_response(await at.store.apply(RenewLeases(name, beat, now(), lease_us), urgent=True))

@@ -1,14 +1,29 @@
 -- name: worker
-SELECT name, incarnation, slots, engines, version, registered_at, seen_at FROM workers WHERE name = :name
+SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced,
+  (SELECT count(*) FROM runs r WHERE r.worker = workers.name) AS held
+FROM workers WHERE name = :name
 
 -- name: workers
-SELECT name, incarnation, slots, engines, version, registered_at, seen_at FROM workers ORDER BY name
+SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced,
+  (SELECT count(*) FROM runs r WHERE r.worker = workers.name) AS held
+FROM workers ORDER BY name
+
+-- name: registered_worker
+SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers WHERE name = :name
 
 -- name: put_worker
-INSERT INTO workers (name, incarnation, slots, engines, version, registered_at, seen_at)
-VALUES (:name, :incarnation, :slots, :engines, :version, :now, :now)
+INSERT INTO workers (name, incarnation, slots, engines, version, registered_at, seen_at, state, announced)
+VALUES (:name, :incarnation, :slots, :engines, :version, :now, :now, :state, :announced)
 ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, slots = excluded.slots, engines = excluded.engines,
-  version = excluded.version, registered_at = excluded.registered_at, seen_at = excluded.seen_at
+  version = excluded.version, registered_at = excluded.registered_at, seen_at = excluded.seen_at, state = excluded.state,
+  announced = excluded.announced
+
+-- name: direct_worker
+UPDATE workers SET state = :state WHERE name = :name RETURNING name
+
+-- name: held_with_tenant
+SELECT {run}, x.result, j.tenant FROM runs r JOIN jobs j ON j.id = r.job_id LEFT JOIN results x ON x.run_id = r.id
+WHERE r.worker = :worker ORDER BY r.id
 
 -- name: drop_worker
 DELETE FROM workers WHERE name = :name

@@ -1,0 +1,97 @@
+"""Placement: which worker may have a run, and what a worker may do."""
+
+from __future__ import annotations
+
+import pytest
+
+from assay.model.errors import NotFound
+from assay.model.placement import Resources
+from assay.model.protocol import Gpu, Holding
+from assay.model.states import RunState, WorkerState
+from assay.store.queries import RegisteredWorker, Workers, WorkerWithRuns
+
+from .life import LEASE, Life
+
+
+async def test_a_run_goes_only_to_a_worker_that_has_all_its_labels(life: Life) -> None:
+    plain = await life.submit()
+    fussy = await life.submit(resources=Resources(labels={"site": "berlin", "disk": "fast"}))
+    await life.register("bare")
+    await life.register("half", labels={"site": "berlin"})
+    await life.register("other", labels={"site": "paris", "disk": "fast"})
+    await life.register("whole", labels={"disk": "fast", "site": "berlin", "more": "x"})
+    assert [lease.job_id for lease in await life.take(9, "bare")] == [plain.id]
+    for name in ("bare", "half", "other"):
+        assert await life.take(9, name) == []
+    assert [lease.job_id for lease in await life.take(9, "whole")] == [fussy.id]
+
+
+async def test_many_selectors_are_told_apart(life: Life) -> None:
+    jobs = [await life.submit(resources=Resources(labels={"n": str(i)})) for i in range(12)]
+    await life.register("w", labels={"n": "7"})
+    assert [lease.job_id for lease in await life.take(20)] == [jobs[7].id]
+    await life.register("all", labels={"n": "3"})
+    assert [lease.job_id for lease in await life.take(20, "all")] == [jobs[3].id]
+
+
+async def test_runs_of_one_lease_need_no_more_gpus_than_are_free(life: Life) -> None:
+    jobs = [await life.submit(resources=Resources(gpus=n) if n else None) for n in (2, 3, 0, 1, 1)]
+    await life.register()
+    assert [lease.job_id for lease in await life.take(9)] == [jobs[2].id]
+    assert [lease.job_id for lease in await life.take(9, gpus=3)] == [jobs[0].id, jobs[3].id]
+    assert [lease.job_id for lease in await life.take(9, gpus=2)] == [jobs[4].id]
+    assert await life.take(9, gpus=2) == []
+    assert [lease.job_id for lease in await life.take(9, gpus=3)] == [jobs[1].id]
+
+
+async def test_what_a_worker_announces_is_kept(life: Life) -> None:
+    gpu = Gpu("0", "NVIDIA H200", 150 << 30)
+    await life.register("w", cpus=8, memory=1 << 40, gpus=[gpu], labels={"a": "b"}, protocol=2, version="1.2")
+    (worker,) = await life.store.lookup(Workers())
+    assert (worker.cpus, worker.memory, worker.gpus, worker.labels) == (8, 1 << 40, [gpu], {"a": "b"})
+    assert (worker.protocol, worker.version, worker.slots, worker.state) == (2, "1.2", 4, WorkerState.ACTIVE)
+
+
+@pytest.mark.parametrize("state", [WorkerState.PAUSED, WorkerState.DRAINING])
+async def test_a_worker_that_is_not_active_gets_no_runs_and_keeps_what_it_has(life: Life, state: WorkerState) -> None:
+    job = await life.submit(2)
+    await life.register()
+    (lease,) = await life.take(1)
+    await life.direct(state)
+    assert await life.take(9) == []
+    assert await life.beat(Holding(lease.run_id, lease.fence)) == []
+    await life.end(lease)
+    assert [run.state for run in await life.runs(job)] == [RunState.COMPLETED, RunState.QUEUED]
+    await life.direct(WorkerState.ACTIVE)
+    assert len(await life.take(9)) == 1
+
+
+async def test_a_pause_outlives_the_process_and_draining_ends_with_it(life: Life) -> None:
+    for state, later in ((WorkerState.PAUSED, WorkerState.PAUSED), (WorkerState.DRAINING, WorkerState.ACTIVE)):
+        await life.register(state, "1")
+        await life.direct(state, state)
+        assert await life.register(state, "2", fresh=False) is state
+        assert await life.register(state, "3") is later
+        assert (await life.store.lookup(RegisteredWorker(state, "3"))).state is later
+
+
+async def test_a_worker_that_is_not_there_cannot_be_directed(life: Life) -> None:
+    with pytest.raises(NotFound):
+        await life.direct(WorkerState.PAUSED, "nobody")
+    assert await life.store.scan(WorkerWithRuns("nobody")) is None
+
+
+async def test_what_a_worker_holds_is_known_with_its_tenant(life: Life) -> None:
+    mine, _ = await life.submit(tenant="a"), await life.submit(tenant="b")
+    await life.register()
+    await life.take(2)
+    found = await life.store.scan(WorkerWithRuns("w"))
+    assert found is not None
+    worker, runs = found
+    assert worker.held == 2
+    assert [run.job_id for run, tenant in runs if tenant == "a"] == [mine.id]
+    life.later(LEASE)
+    await life.lapse_leases()
+    found = await life.store.scan(WorkerWithRuns("w"))
+    assert found is not None
+    assert (found[0].held, found[1]) == (0, [])
