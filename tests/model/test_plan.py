@@ -26,6 +26,7 @@ OTHER: dict[str, Any] = {
     "parameters": {"a": 1},
     "options": {"task": "t"},
     "datasets": {"f": "sha256:0"},
+    "snapshot": "sha256:1",
     "resources": Resources(gpus=1),
     "runtime": "podman",
 }

@@ -15,6 +15,7 @@ from assay.model.ids import first_id
 from assay.model.records import NewJob
 from assay.model.states import Status
 from assay.scheduler.identifiers import now
+from assay.scheduler.inputs import Inputs
 from assay.scheduler.recovery import sweep_once
 from assay.scheduler.retention import Cleaned, Policy, Retention
 from assay.store.base import Operation, Steps, run
@@ -192,21 +193,23 @@ async def test_of_too_many_logs_those_of_the_oldest_ended_jobs_go(kept: Kept) ->
 async def test_while_a_backup_holds_the_files_logs_stay_and_the_sweep_takes_them_later(kept: Kept) -> None:
     job = await kept.ended(40, log=10)
     blobs = BlobStore(kept.data / "blobs")
+    inputs = Inputs(kept.life.store, blobs)
     with blobs.writer() as writer:
         writer.write(b"of no job")
         writer.commit()
     with holding.held(kept.data):
         assert (await kept.retention(jobs=30).clean()).jobs == 1
         assert kept.folders.jobs() == [job.id]
-        assert await sweep_once(kept.life.store, blobs, kept.folders, 2e9) == (0, 0)
-    assert await sweep_once(kept.life.store, blobs, kept.folders, 2e9) == (1, 1)
+        assert await sweep_once(kept.life.store, inputs, kept.folders, 2e9) == (0, 0)
+    assert await sweep_once(kept.life.store, inputs, kept.folders, 2e9) == (1, 1)
     assert kept.folders.jobs() == []
 
 
 async def test_the_sweep_leaves_the_logs_of_jobs_that_are_there_or_may_be_about_to_be(kept: Kept) -> None:
     job = await kept.open(40, log=10)
     (kept.folders.root / first_id(now() / 1e6)).mkdir()
-    await sweep_once(kept.life.store, BlobStore(kept.data / "blobs"), kept.folders, now() / 1e6 - 3600)
+    inputs = Inputs(kept.life.store, BlobStore(kept.data / "blobs"))
+    await sweep_once(kept.life.store, inputs, kept.folders, now() / 1e6 - 3600)
     assert len(kept.folders.jobs()) == 2
     assert job.id in kept.folders.jobs()
 

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from assay.config import data_dir, engines_dir
+
 from .deployment import Deployment, wait_until
 
 KEY = "key-of-the-workers-of-this-test"
@@ -29,7 +31,9 @@ class RemoteWorker:
         self.name, self.data, self._server = data.name, data, server
         self.log = data.with_name(data.name + ".log")
         command = [sys.executable, "-m", "assay", "worker", "--server", server.url, "--name", self.name]
-        given = {"ASSAY_WORKER_KEY": KEY, "ASSAY_DATA": str(data)} | (environment or {})
+        given = {"ASSAY_WORKER_KEY": KEY, "ASSAY_DATA": str(data), "ASSAY_ENGINES_DIR": str(engines_dir(data_dir()))} | (
+            environment or {}
+        )
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [*wrapper, *command, *arguments], stdout=log, stderr=log, env=os.environ | given, start_new_session=True

@@ -84,6 +84,11 @@ class BlobWriter:
         self._hash.update(data)
         self.size += len(data)
 
+    @property
+    def digest(self) -> str:
+        """The digest of what has been written so far."""
+        return f"sha256:{self._hash.hexdigest()}"
+
     def commit(self) -> str:
         """Make the blob durable and return its digest. One that is there already is left alone."""
         with writing(self._store.root):
@@ -92,7 +97,7 @@ class BlobWriter:
     def _commit(self) -> str:
         self._file.flush()
         os.fsync(self._file.fileno())
-        digest = f"sha256:{self._hash.hexdigest()}"
+        digest = self.digest
         target = self._store.path(digest)
         target.parent.mkdir(parents=True, exist_ok=True)
         assert self._path is not None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from assay.backup.manifest import Entry
+from assay.model import snapshot
 from assay.store.contents import Contents
 
 _CHUNK = 1 << 20
@@ -22,10 +23,21 @@ def blob_path(digest: str) -> str:
 
 def wanted(data: Path, contents: Contents) -> Iterator[str]:
     """Yield the paths in a data folder of what the database refers to: its blobs, and the logs of its jobs."""
-    yield from map(blob_path, sorted(contents.blobs))
+    yield from map(blob_path, sorted(contents.blobs | set(_of_snapshots(data, contents))))
     with contextlib.suppress(FileNotFoundError):
         for folder in sorted(contents.jobs.intersection(os.listdir(data / "logs"))):
             yield from (f"logs/{folder}/{name}" for name in sorted(os.listdir(data / "logs" / folder)))
+
+
+def _of_snapshots(data: Path, contents: Contents) -> Iterator[str]:
+    """Yield the digests of snapshots and of their files, as far as they are here: servers share them through PostgreSQL."""
+    for digest in contents.snapshots:
+        try:
+            held = snapshot.decode((data / blob_path(digest)).read_bytes()).files
+        except (OSError, ValueError):
+            continue
+        yield digest
+        yield from (file.digest for file in held)
 
 
 def hashed(path: Path) -> tuple[int, str]:

@@ -107,6 +107,7 @@ def start_worker(
             max_log_bytes=settings.max_log_bytes,
             keep_folders_s=settings.keep_folders_seconds,
             run_timeout_s=settings.run_timeout_seconds,
+            cache_bytes=settings.cache_bytes,
             parent_pipe=parent_pipe,
             gpus=gpus,
             labels=labels,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import aiohttp
 import msgspec
@@ -88,6 +89,24 @@ class WorkerApi:
             answer = await self._call("PUT", f"/runs/{run_id}/artifacts/{name}?fence={fence}", file, media_type)
         return msgspec.json.decode(answer, type=ArtifactRef)
 
+    async def download(self, path: str, to: BinaryIO) -> None:
+        """Write the bytes of `path` to a file, from where it ends: what has arrived before need not come again."""
+        assert self._session is not None
+        have = to.seek(0, os.SEEK_END)
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
+        try:
+            async with self._session.get(f"{self._server}/api/v1{path}", headers=headers, timeout=timeout) as response:
+                if response.status == 416:  # it was whole already
+                    return
+                if response.status >= 400:
+                    _raise_for(self._server, response.status, await response.read())
+                to.truncate(to.seek(have if response.status == 206 else 0))
+                async for data in response.content.iter_chunked(1 << 18):
+                    to.write(data)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ServerGone(f"{self._server} does not answer ({type(error).__name__})") from error
+
     async def _call(self, method: str, path: str, body: Any, media_type: str = "application/json") -> bytes:
         assert self._session is not None
         data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
@@ -98,12 +117,16 @@ class WorkerApi:
                 answer = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ServerGone(f"{self._server} does not answer ({type(error).__name__})") from error
-        if response.status >= 500:
-            raise ServerGone(f"{self._server} answers {response.status}")
         if response.status >= 400:
-            try:
-                problem = msgspec.json.decode(answer)
-                raise Refused(response.status, problem["message_code"], problem["message"])
-            except (msgspec.DecodeError, KeyError, TypeError):
-                raise Refused(response.status, "", answer.decode(errors="replace")[:200]) from None
+            _raise_for(self._server, response.status, answer)
         return answer
+
+
+def _raise_for(server: str, status: int, answer: bytes) -> NoReturn:
+    if status >= 500:
+        raise ServerGone(f"{server} answers {status}")
+    try:
+        problem = msgspec.json.decode(answer)
+        raise Refused(status, problem["message_code"], problem["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        raise Refused(status, "", answer.decode(errors="replace")[:200]) from None

@@ -12,8 +12,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from assay.artifacts.snapshots import Files
 from assay.engines.base import Assignment, Offer, Resolution, Site
-from assay.model.protocol import Ending, Lease
+from assay.model.protocol import Ending
 from assay.runtimes import process
 
 _KEPT = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -38,7 +39,8 @@ class AdapterPlanner:
         score = offer.benchmark.get("primary_score")
         if score:
             options["primary_score"] = score
-        return Resolution(options=options, locations={"folder": str(offer.folder)} if offer.folder else {})
+        files = Files(offer.folder.parent, offer.folder.name) if offer.folder and "command" in options else None
+        return Resolution(options=options, files=files)
 
 
 class AdapterExecutor:
@@ -46,6 +48,7 @@ class AdapterExecutor:
 
     name = "adapter"
     version = "1"
+    only_reads_files = False
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -71,7 +74,7 @@ class AdapterExecutor:
             process.Command(
                 arguments=("/bin/sh", "-c", command),
                 environment=_environment(assignment, spec),
-                folder=_folder(lease, assignment.folder),
+                folder=assignment.files or assignment.folder,
                 marker=marker,
             ),
             stop=assignment.stop,
@@ -91,12 +94,6 @@ class AdapterExecutor:
 
     async def close(self) -> None:
         """Nothing is kept between runs."""
-
-
-def _folder(lease: Lease, own: Path) -> Path:
-    """Return where the command starts: beside its catalogue file, so that it may name files there."""
-    beside = Path(lease.context.locations.get("folder", own))
-    return beside if beside.is_dir() else own
 
 
 def _environment(assignment: Assignment, spec: Path) -> dict[str, str]:

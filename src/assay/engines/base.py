@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from assay.artifacts.snapshots import Files
 from assay.model.protocol import Ending, Lease
 
 
@@ -32,11 +33,11 @@ class Offer:
 class Resolution:
     """What the planner makes of an offer: the engine's options, the digests of what it will read, its version.
 
-    `locations` are folders and files of this machine by name; they are context, since only their contents are identity.
+    `files` are what the run needs of this machine; a snapshot of them is brought to the worker.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
-    locations: dict[str, str] = field(default_factory=dict)
+    files: Files | None = None
     datasets: dict[str, str] = field(default_factory=dict)
     version: str = ""
 
@@ -107,6 +108,8 @@ class Assignment:
     """Environment variables by which the worker finds every process of this attempt again."""
     devices: Mapping[str, str] = field(default_factory=dict)
     """Environment variables that show the run the GPUs that it has been given, and no others."""
+    files: Path | None = None
+    """The folder of the plan's snapshot where the run starts; None for a plan without one."""
 
 
 class Planner(Protocol):
@@ -126,6 +129,8 @@ class Executor(Protocol):
 
     name: str
     version: str
+    only_reads_files: bool
+    """Whether runs of one snapshot may share one folder of it; else each gets a copy of its own."""
 
     def begin(self) -> None:
         """Get ready for the first run, in the background."""

@@ -40,6 +40,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The engine's, from the provider's catalogue entry: a command line, or a task and its endpoint."""
     datasets: dict[str, str] = {}
     """Digest of every file the run will read, by path."""
+    snapshot: str = ""
+    """Digest of the snapshot of the files that are brought to the worker; empty for none."""
     resources: Resources | None = None
     """What it asks of the worker, None for nothing."""
     runtime: str = "process"
@@ -66,4 +68,4 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """MLflow's, empty where the MLflow server has none."""
     exports: dict[str, Any] = {}
     locations: dict[str, str] = {}
-    """Where on the worker's machine the files are whose digests the plan holds."""
+    """About the plan's snapshot: `root` is the folder that it was taken of, `start` where in it the run starts."""

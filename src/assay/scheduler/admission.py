@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from assay.artifacts.snapshots import Files
 from assay.config import Settings
 from assay.engines.base import Offer
 from assay.engines.registry import planner
@@ -33,6 +34,7 @@ from assay.model.records import Job, NewJob, NewRun, Run
 from assay.model.scores import Criteria
 from assay.scheduler.catalogue import Entry
 from assay.scheduler.identifiers import new_id, now, rfc3339
+from assay.scheduler.inputs import Inputs
 from assay.scheduler.offerings import Offerings
 from assay.store.base import Store
 from assay.store.jobs import CreateJob
@@ -50,6 +52,7 @@ _PRE_RECORDED = "pre_recorded_data"
 async def submit(
     store: Store,
     offerings: Offerings,
+    inputs: Inputs,
     settings: Settings,
     body: dict[str, Any],
     *,
@@ -85,7 +88,8 @@ async def submit(
     mlflow = MlflowServer.of(settings)
     if "experiment" in body and mlflow is None:
         raise ExperimentTrackingOff
-    runs = [await _run(settings, body, *one) for one in chosen]
+    taken: dict[Files, str] = {}
+    runs = [await _run(settings, inputs, taken, body, *one) for one in chosen]
     threshold = body.get("pass_criteria", {}).get("threshold")
     if collection:
         stamp = {"collection_updated_at": rfc3339(collection.updated_at)}
@@ -151,8 +155,15 @@ def _in_experiment(run: NewRun, asked: Mapping[str, Any], experiment: Experiment
 
 
 async def _run(
-    settings: Settings, body: Mapping[str, Any], provider: Entry, entry: Mapping[str, Any], benchmark: Mapping[str, Any]
+    settings: Settings,
+    inputs: Inputs,
+    taken: dict[Files, str],
+    body: Mapping[str, Any],
+    provider: Entry,
+    entry: Mapping[str, Any],
+    benchmark: Mapping[str, Any],
 ) -> NewRun:
+    """Return a run of the submission; `taken` has the snapshots that were taken for it so far."""
     model = body["model"]
     parameters = dict(benchmark.get("parameters", {}))
     _no_credentials(f"benchmarks.{benchmark['id']}.parameters", parameters)
@@ -172,6 +183,9 @@ async def _run(
         resolved = await asyncio.to_thread(engine.resolve, offer, settings.engines_dir)
     else:
         resolved = engine.resolve(offer, settings.engines_dir)
+    files = resolved.files
+    if files and files not in taken:
+        taken[files] = await inputs.take(files, f"provider '{provider.id}'")
     plan = Plan(
         kind="evaluation",
         provider_id=provider.id,
@@ -182,6 +196,7 @@ async def _run(
         parameters=parameters | ({"num_examples": num_examples} if num_examples is not None else {}),
         options=resolved.options,
         datasets=resolved.datasets,
+        snapshot=taken[files] if files else "",
         resources=placement.asked(limit.get("resources", {}) for limit in limits),
     )
     context = Context(
@@ -191,7 +206,7 @@ async def _run(
         stale_s=_first("stale_seconds", *limits),
         num_examples=num_examples,
         exports=body.get("exports", {}),
-        locations=resolved.locations,
+        locations={"root": str(files.root), "start": files.start} if files else {},
     )
     asked = plan.resources or placement.Resources()
     return NewRun(id=new_id(), plan=plan, context=context, digest=plan.digest(), gpus=asked.gpus, labels=asked.labels)

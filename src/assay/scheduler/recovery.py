@@ -12,10 +12,11 @@ from assay.artifacts.log_folders import LogFolders
 from assay.model.errors import AssayError
 from assay.model.ids import first_id
 from assay.scheduler.identifiers import now
+from assay.scheduler.inputs import Inputs
 from assay.store.base import Store
 from assay.store.clock import PutBack
 from assay.store.leases import LapseGraces, LapseLeases
-from assay.store.queries import Due, KnownJobs, ReferencedBlobs
+from assay.store.queries import Due, KnownJobs
 
 log = logging.getLogger(__name__)
 
@@ -23,23 +24,23 @@ _PUT_BACK = 500_000
 """Microseconds by which a clock is put back at least: smaller corrections make a deadline no later than it may be."""
 
 
-async def sweep(store: Store, blobs: BlobStore, logs: LogFolders, period_s: float = 3600.0) -> None:
+async def sweep(store: Store, inputs: Inputs, logs: LogFolders, period_s: float = 3600.0) -> None:
     """Delete the blobs and logs of deleted jobs, for ever; those of the last period are left alone."""
     while True:
         try:
-            await sweep_once(store, blobs, logs, time.time() - period_s)
+            await sweep_once(store, inputs, logs, time.time() - period_s)
         except (AssayError, OSError) as error:
             log.error("blobs and logs could not be swept: %s", error)
         await asyncio.sleep(period_s)
 
 
-async def sweep_once(store: Store, blobs: BlobStore, logs: LogFolders, before: float) -> tuple[int, int]:
+async def sweep_once(store: Store, inputs: Inputs, logs: LogFolders, before: float) -> tuple[int, int]:
     """Delete the blobs and logs of deleted jobs that were made before a time (seconds since 1970); return how many.
 
     While a backup copies them all stay.
     """
-    referenced = await store.scan(ReferencedBlobs())
-    blobs_dropped = await asyncio.to_thread(_sweep_blobs, blobs, referenced, before)
+    needed = await inputs.needed(before)
+    blobs_dropped = await asyncio.to_thread(_sweep_blobs, inputs.blobs, needed, before)
     old, stray = [id_ for id_ in await asyncio.to_thread(logs.jobs) if id_ < first_id(before)], []
     for first in range(0, len(old), 500):
         ids = tuple(old[first : first + 500])
@@ -51,9 +52,9 @@ async def sweep_once(store: Store, blobs: BlobStore, logs: LogFolders, before: f
     return blobs_dropped, logs_dropped
 
 
-def _sweep_blobs(blobs: BlobStore, referenced: set[str], before: float) -> int:
+def _sweep_blobs(blobs: BlobStore, needed: set[str], before: float) -> int:
     with deleting(blobs.root.parent) as free:
-        return blobs.sweep(referenced, before) if free else 0
+        return blobs.sweep(needed, before) if free else 0
 
 
 async def watch(store: Store, lease_s: float, grace_s: float, period_s: float = 0.5) -> None:

@@ -85,6 +85,7 @@ class EmbeddedWorker:
             "ASSAY_SLOTS": str(settings.slots),
             "ASSAY_MAX_LOG_BYTES": str(settings.max_log_bytes),
             "ASSAY_KEEP_FOLDERS_SECONDS": str(settings.keep_folders_seconds),
+            "ASSAY_CACHE_BYTES": str(settings.cache_bytes),
             "ASSAY_RUN_TIMEOUT_SECONDS": str(settings.run_timeout_seconds),
             "ASSAY_LOG_LEVEL": settings.log_level,
             **_mlflow(settings),

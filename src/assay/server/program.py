@@ -26,6 +26,7 @@ from assay.scheduler.carriers import carriers
 from assay.scheduler.catalogue import Catalogue
 from assay.scheduler.catalogue_watch import CatalogueWatch
 from assay.scheduler.durations import Durations
+from assay.scheduler.inputs import Inputs
 from assay.scheduler.offerings import Offerings
 from assay.scheduler.outbox import Outbox
 from assay.scheduler.quota_file import QuotaFile
@@ -111,7 +112,7 @@ async def _serve(
     limiter = limiter_of(settings, redis, store.identity)
     bans = Bans(settings.ban_after, settings.ban_seconds, settings.ban_longest_seconds)
     gate = Gate(Rules.of(settings), keyring, limiter, bans, worker_key)
-    folders = LogFolders(settings.data)
+    folders, blobs = LogFolders(settings.data), BlobStore(settings.data / "blobs")
     at = Services(
         settings=settings,
         store=store,
@@ -119,7 +120,8 @@ async def _serve(
         documents=Documents(),
         pages=Documents(8 << 20),
         logs=LogFiles(folders, settings.max_log_bytes),
-        blobs=BlobStore(settings.data / "blobs"),
+        blobs=blobs,
+        inputs=Inputs(store, blobs),
         storage=Storage(store, settings.data),
         retention=Retention(store, folders, Policy.of(settings)),
         quotas=quotas,
@@ -135,7 +137,7 @@ async def _serve(
     tasks = [
         asyncio.create_task(shared_clock.follow(store)),
         asyncio.create_task(recovery.watch(store, settings.lease_seconds, settings.grace_seconds)),
-        asyncio.create_task(recovery.sweep(store, at.blobs, folders)),
+        asyncio.create_task(recovery.sweep(store, at.inputs, folders)),
         asyncio.create_task(at.retention.keep_up()),
         asyncio.create_task(watch.follow(at.offerings)),
         asyncio.create_task(quotas.follow()),

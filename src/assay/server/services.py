@@ -14,6 +14,7 @@ from assay.model.access import Scope
 from assay.model.errors import BadRequest
 from assay.notify.outward import OutwardResolver
 from assay.scheduler.durations import Durations
+from assay.scheduler.inputs import Inputs
 from assay.scheduler.offerings import Offerings
 from assay.scheduler.quota_file import QuotaFile
 from assay.scheduler.retention import Retention
@@ -46,6 +47,7 @@ class Services:
     """Lists, by the store's generation."""
     logs: LogFiles
     blobs: BlobStore
+    inputs: Inputs
     metrics: Metrics
     pulse: Pulse
     storage: Storage

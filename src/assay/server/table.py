@@ -55,7 +55,7 @@ from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, SORTS, Face
 from assay.server.routes import Header, Query, Route, Scope, Table
 from assay.server.webhooks import deliveries
 from assay.server.webhooks import resources as webhooks
-from assay.server.workers import fleet, leases, runs
+from assay.server.workers import blobs, fleet, leases, runs
 
 _BYTES = "application/octet-stream"
 _TEXT = "text/plain"
@@ -373,6 +373,10 @@ ROUTES = (
           scope=Scope.WORK, cost=Cost.FREE, tag="workers", body=protocol.Registration, example=examples.REGISTRATION,
           answers={200: protocol.Registered}, errors=(*_WORK, ProtocolMismatch)),
     *_fleet_routes(),
+    Route("getBlob", "GET", "/api/v1/blobs/{digest}", blobs.get,
+          "Download a file of a run by its digest; with a Range header a part of it.",
+          scope=Scope.WORK, cost=Cost.FREE, tag="workers", headers=(Header("Range", "`bytes=N-`: from the byte N on"),),
+          answers={200: _BYTES, 206: _BYTES, 416: "text/plain"}, answer_headers=(_ETAG,), errors=(NotFound,)),
     Route("leaseRuns", "POST", _WORKER + "/lease", leases.lease, "Wait for runs to carry out.",
           scope=Scope.WORK, cost=Cost.FREE, tag="workers", body=protocol.LeaseRequest, example=examples.LEASE,
           answers={200: protocol.LeaseAnswer}, errors=(*_WORK, UnknownWorker)),

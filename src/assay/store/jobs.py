@@ -75,6 +75,7 @@ class CreateJob:
         yield run_many("insert_run", [self._run(index, new) for index, new in enumerate(job.runs)])
         plans = [
             {"run_id": new.id, "digest": new.digest, "plan": encode(new.plan), "context": encode(new.context)}
+            | {"snapshot": new.plan.snapshot}
             for new in job.runs
         ]
         yield run_many("insert_plan", plans)

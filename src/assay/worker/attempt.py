@@ -31,6 +31,7 @@ from assay.gateway.credentials import Credential, resolve
 from assay.model.protocol import FENCE_HEADER, ArtifactRef, Ending, Holding, Lease
 from assay.telemetry.redaction import Redactor
 from assay.worker import folders, machine
+from assay.worker.files import FileCache, FileChanged
 from assay.worker.logship import LogShip
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Place:
     max_log_bytes: int
     keep_folders_s: float
     lease_s: float
+    files: FileCache
     has_gpus: bool = False
     """Whether the worker has GPUs to give: a run that has asked for none then sees none."""
     mlflow: MlflowServer | None = None
@@ -67,6 +69,7 @@ class Attempt:
         self._stop = asyncio.Event()
         self._dropped = False
         self._stalled = False
+        self._laid_out = ""
         self._folder = place.runs_dir / lease.run_id / str(lease.attempt)
 
     @property
@@ -106,6 +109,9 @@ class Attempt:
                 lease, "credential_missing" if isinstance(error, CredentialError) else "bad_model_url", str(error)
             )
             ship.line(str(error))
+        except FileChanged as error:
+            ending = failed(lease, "dataset_changed", str(error))
+            ship.line(str(error))
         except OSError as error:
             where = error.filename or place.runs_dir
             text = f"The worker could not prepare the run: {error.strerror or error} ({where}). Mend that and submit again."
@@ -119,6 +125,8 @@ class Attempt:
             log.exception("run %s failed in the worker", lease.run_id)
             text = redactor.text(f"The worker failed: {type(error).__name__}. Its log says more.")
             ending = failed(lease, "worker_error", text)
+        if self._laid_out:
+            place.files.release(self._laid_out)
         await ship.close()
         await asyncio.to_thread(folders.leave, self._folder, place.keep_folders_s)
         if not self._dropped:
@@ -133,6 +141,9 @@ class Attempt:
         if credential and credential.value:
             redactor.add(credential.value)
         self._folder.mkdir(parents=True, mode=0o700)
+        files = await self._files(self._executor)
+        if self._stop.is_set():
+            return Ending(fence=lease.fence, outcome="released", code="stopped", message="The run was stopped.")
         opened = place.gateway.open(self._route(credential))
         redactor.add(opened.token)
         if lease.context.experiment_name and place.mlflow is None:
@@ -155,6 +166,7 @@ class Attempt:
             stop=self._stop,
             marker=self._marker(),
             devices=machine.environment(self.gpus, place.has_gpus),
+            files=files,
         )
         stale_s = lease.context.stale_s
         watching = asyncio.create_task(self._watch(opened, ship, stale_s)) if stale_s else None
@@ -171,6 +183,30 @@ class Attempt:
             if watching:
                 watching.cancel()
             opened.close()
+
+    async def _files(self, executor: Executor) -> Path | None:
+        """Return the folder where the run starts, with the files of its plan's snapshot; None for a plan without one.
+
+        None also when told to stop meanwhile.
+        """
+        place, digest = self._place, self.lease.plan.snapshot
+        if not digest:
+            return None
+        self._progress.update(0, 0, "loading_data")
+        own = None if executor.only_reads_files else self._folder / "files"
+        laying = asyncio.create_task(place.files.lay_out(place.api, digest, own))
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((laying, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not laying.done():
+                return None
+            folder = laying.result()
+            self._laid_out = digest
+        finally:
+            for task in (laying, stopping):
+                task.cancel()
+            await asyncio.gather(laying, stopping, return_exceptions=True)
+        return folder / self.lease.context.locations.get("start", "")
 
     async def _watch(self, opened: OpenRun, ship: LogShip, stale_s: float) -> None:
         """Stop the attempt once nothing has come of it for `stale_s` seconds: no output, no call, no progress."""

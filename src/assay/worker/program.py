@@ -29,6 +29,7 @@ from assay.runtimes import tree
 from assay.worker import folders, machine
 from assay.worker.attempt import Attempt, Place, finish
 from assay.worker.claim import check_name, claim
+from assay.worker.files import FileCache
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class WorkerOptions:
     max_log_bytes: int
     keep_folders_s: float
     run_timeout_s: float
+    cache_bytes: int
+    """Most bytes of files of runs that are kept for later ones."""
     parent_pipe: bool = False
     mlflow: MlflowServer | None = None
     gpus: int | None = None
@@ -81,6 +84,7 @@ class _Worker:
         self._marker = f"ASSAY_WORKER={options.name}@{options.data.resolve()}"
         self._runs_dir = options.data / "runs" / options.name
         self._hosts_dir = options.data / "hosts" / options.name
+        self._files = FileCache(options.data / "cache" / options.name, options.cache_bytes)
         self._attempts: dict[Attempt, asyncio.Task[None]] = {}
         self._freed = asyncio.Event()
         self._beat_now = asyncio.Event()
@@ -176,6 +180,7 @@ class _Worker:
             secrets_dir=options.secrets_dir,
             marker=self._marker,
             max_log_bytes=options.max_log_bytes,
+            files=self._files,
             has_gpus=bool(self._gpus),
             keep_folders_s=options.keep_folders_s,
             lease_s=terms.lease_s,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -37,6 +36,7 @@ class LmEvalExecutor:
     """Carries lm_eval runs out in the engine's environment."""
 
     name = "lm_eval"
+    only_reads_files = True
 
     def __init__(self, site: Site, environment: environments.Environment) -> None:
         self._site, self._environment = site, environment
@@ -48,10 +48,6 @@ class LmEvalExecutor:
 
     async def execute(self, assignment: Assignment) -> Ending:
         """Run the driver; return its own verdict, or say how it died."""
-        changed = await asyncio.to_thread(_changed_file, assignment)
-        if changed:
-            text = f"{changed} is not what it was at submit (its digest differs, or it is gone). Submit again."
-            return Ending(fence=assignment.lease.fence, outcome="failed", code="dataset_changed", message=text)
         if not self._environment.python.exists():
             text = "The environment of the engine lm_eval is gone. Run `assay engines install lm_eval` and submit again."
             return Ending(fence=assignment.lease.fence, outcome="failed", code="engine_not_installed", message=text)
@@ -97,7 +93,8 @@ class LmEvalExecutor:
             base_url=assignment.doors.model_url,
             model=plan.model.name,
             output_dir=str(output),
-            include_path=context.locations.get("include_path"),
+            include_path=str(assignment.files) if assignment.files else None,
+            moved=_moved(assignment),
             task_index=str(self._environment.task_index),
             api_key_env=_KEY_VARIABLE,
             limit=limit,
@@ -257,18 +254,13 @@ def executor(site: Site) -> LmEvalExecutor | None:
     return LmEvalExecutor(site, environment) if environment else None
 
 
-def _changed_file(assignment: Assignment) -> Path | None:
-    """Return the first file of the plan whose content is not that of its digest; None if all are as planned."""
-    folder = Path(assignment.lease.context.locations.get("include_path", "/"))
-    for name, digest in assignment.lease.plan.datasets.items():
-        try:
-            with (folder / name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError:
-            return folder / name
-        if digest != f"sha256:{found}":
-            return folder / name
-    return None
+def _moved(assignment: Assignment) -> tuple[str, str] | None:
+    """Return the folder that the snapshot was taken of, and where it is now: task files may name absolute paths."""
+    locations = assignment.lease.context.locations
+    if assignment.files is None or not locations.get("root"):
+        return None
+    here = str(assignment.files).removesuffix(f"/{locations['start']}") if locations.get("start") else str(assignment.files)
+    return locations["root"], here
 
 
 def _info(result: RunResult, assignment: Assignment) -> dict[str, Any]:

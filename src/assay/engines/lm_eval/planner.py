@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from assay.artifacts.snapshots import common_root
 from assay.engines import environments
 from assay.engines.base import Offer, Resolution
 from assay.engines.lm_eval import preflight, tasks
@@ -81,7 +82,7 @@ class LmEvalPlanner:
         digests = {_relative(path, folder): digest for path, digest in checked.digests.items()}
         return Resolution(
             options=options,
-            locations={"include_path": str(folder)},
+            files=common_root(folder, [Path(path) for path in checked.files]),
             datasets=digests,
             version=environment.version,
         )
@@ -106,7 +107,7 @@ class LmEvalPlanner:
             return None
         if not folder.is_dir():
             raise PreflightFailed(field="parameters.include_path", problem=f"the folder {folder} does not exist")
-        return folder
+        return folder.resolve()
 
     def _library_task(self, environment: environments.Environment, task: str) -> None:
         if tasks.known_task(environment, task):

@@ -41,7 +41,8 @@ class Checked:
     """A task whose files are in order.
 
     `samples` is the size of its data, None where that cannot be known from local files. `digests` holds
-    `sha256:<hex>` of every local file that the run reads, by absolute path. `library_tasks` are the members
+    `sha256:<hex>` of every local file that the run reads, by absolute path. `files` are these, and what else lies
+    beside the Python files of tasks, which may read it. `library_tasks` are the members
     that come from lm_eval itself, `remote_datasets` the data sets that are not files.
     """
 
@@ -50,6 +51,7 @@ class Checked:
     samples: int | None
     output_types: frozenset[str]
     digests: dict[str, str]
+    files: tuple[str, ...] = ()
     library_tasks: tuple[str, ...] = ()
     remote_datasets: tuple[str, ...] = ()
 
@@ -84,6 +86,7 @@ def check(include_path: Path, task: str, *, known: Callable[[str], bool] = lambd
         samples,
         frozenset(survey.output_types),
         {str(path): _digest(path) for path in sorted(survey.sources)},
+        tuple(map(str, sorted(survey.sources | _beside_code(survey.sources)))),
         tuple(library),
         tuple(dict.fromkeys(survey.remote)),
     )
@@ -179,6 +182,8 @@ class _Survey:
             self.uncounted = True
             if not (self.folder / dataset).exists():
                 self.remote.append(dataset)
+            else:
+                self.sources |= _below(self.folder / dataset)
 
     def _look_at_data(self, file: TaskFile, kind: str, options: dict[str, Any]) -> None:
         data_files, directory = options.get("data_files"), options.get("data_dir")
@@ -191,6 +196,8 @@ class _Survey:
         evaluated = set(local_files(data_files[split] if isinstance(data_files, dict) else data_files, directory))
         if not evaluated:
             self.uncounted = True
+        if data_files is None and isinstance(directory, str):
+            self.sources |= _below(self.folder / directory)
         for name in dict.fromkeys(local_files(data_files, directory)):
             counted = self._read(self.folder / name, kind, options.get("field"))
             if counted is None:
@@ -217,6 +224,19 @@ class _Survey:
             message = f"The data file {path} cannot be read: {error.strerror}."
             self.problems.append(Problem("include_path", "bad_dataset", message))
         return None
+
+
+def _below(path: Path) -> set[Path]:
+    """Return a file, or all files below a folder but what is hidden."""
+    if path.is_file():
+        return {path}
+    found = (file for file in path.rglob("*") if not any(part.startswith(".") for part in file.relative_to(path).parts))
+    return {file for file in found if file.is_file() and "__pycache__" not in file.parts}
+
+
+def _beside_code(sources: set[Path]) -> set[Path]:
+    folders = {path.parent for path in sources if path.suffix == ".py"}
+    return set().union(*(_below(folder) for folder in folders)) if folders else set()
 
 
 def _digest(path: Path) -> str:

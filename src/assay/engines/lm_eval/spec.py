@@ -25,6 +25,8 @@ class LmEvalSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_dir: str
     include_path: str | None = None
     """Folder of task files, which come before lm_eval's own."""
+    moved: tuple[str, str] | None = None
+    """Data files whose absolute path begins with the first folder are in the second."""
     task_index: str | None = None
     """Index of lm_eval's own tasks (`Environment.task_index`)."""
     api_key_env: str = "OPENAI_API_KEY"

@@ -79,7 +79,7 @@ def task_files(folder: Path) -> Iterator[Path]:
 
 def read_task_file(path: Path, *, _seen: frozenset[Path] = frozenset()) -> TaskFile:
     """Read one task file; raises BadTaskFile."""
-    path = path.resolve()
+    as_named, path = path.absolute(), path.resolve()
     if path in _seen:
         raise BadTaskFile(path, None, "includes itself.")
     try:
@@ -94,7 +94,7 @@ def read_task_file(path: Path, *, _seen: frozenset[Path] = frozenset()) -> TaskF
     if not isinstance(config, dict):
         raise BadTaskFile(path, None, "does not hold a mapping.")
     merged: dict[str, Any] = {}
-    sources = {path, *_modules(config, path.parent)}
+    sources = {as_named, path, *_modules(config, path.parent)}
     included = config.pop("include", None) or []
     for name in [included] if isinstance(included, str) else included:
         inner = read_task_file(path.parent / str(name), _seen=_seen | {path})

@@ -47,7 +47,7 @@ async def create(request: Request) -> Response:
     require_code_permission(request, code_of_job(body))
     key = bounded(request, "Idempotency-Key") or _key_of_request(request, body)
     job, runs = await admission.submit(
-        at.store, at.offerings, at.settings, body, tenant=who.tenant, owner=who.user, idempotency_key=key
+        at.store, at.offerings, at.inputs, at.settings, body, tenant=who.tenant, owner=who.user, idempotency_key=key
     )
     return submitted(job, runs, warning)
 

@@ -87,11 +87,15 @@ async def _contents(opened: Any, url: str) -> Contents:
         remedy = "Name another database."
         raise StoreUnusable(path=without_password(url), error="it is no database of Assay", remedy=remedy)
     ledger = await opened.fetch("SELECT number, checksum FROM schema_migrations")
+    migrations = {row["number"]: row["checksum"] for row in ledger}
+    snapshots = "SELECT DISTINCT snapshot FROM plans WHERE snapshot <> ''"
+    given = await opened.fetch(snapshots) if Contents.has_snapshots(migrations) else ()
     return Contents(
         counts=counted,
-        migrations={row["number"]: row["checksum"] for row in ledger},
+        migrations=migrations,
         jobs=frozenset(row["id"] for row in await opened.fetch("SELECT id FROM jobs")),
         blobs=frozenset(row["digest"] for row in await opened.fetch("SELECT DISTINCT digest FROM artifacts")),
+        snapshots=frozenset(row["snapshot"] for row in given),
     )
 
 

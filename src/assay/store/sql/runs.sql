@@ -5,7 +5,7 @@ VALUES (:id, :job_id, :idx, :provider_id, :benchmark_id, :engine, 'queued', 'pen
   :tenant, :owner, :gpus, :labels, :lane)
 
 -- name: insert_plan
-INSERT INTO plans (run_id, digest, plan, context) VALUES (:run_id, :digest, :plan, :context)
+INSERT INTO plans (run_id, digest, plan, context, snapshot) VALUES (:run_id, :digest, :plan, :context, :snapshot)
 
 -- name: run_to_change
 SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE r.id = :id {for_update_of_run}

@@ -99,11 +99,15 @@ def _contents(connection: sqlite3.Connection, path: Path) -> Contents:
             raise StoreUnusable(
                 path=path, error="it is no database of Assay", remedy="Name another data folder with --data."
             )
+        migrations = dict(connection.execute("SELECT number, checksum FROM schema_migrations").fetchall())
+        snapshots = "SELECT DISTINCT snapshot FROM plans WHERE snapshot <> ''"
+        given = connection.execute(snapshots) if Contents.has_snapshots(migrations) else ()
         return Contents(
             counts=counted,
-            migrations=dict(connection.execute("SELECT number, checksum FROM schema_migrations").fetchall()),
+            migrations=migrations,
             jobs=frozenset(row[0] for row in connection.execute("SELECT id FROM jobs")),
             blobs=frozenset(row[0] for row in connection.execute("SELECT DISTINCT digest FROM artifacts")),
+            snapshots=frozenset(row[0] for row in given),
         )
     except sqlite3.Error as error:
         raise explain(error, path) from error

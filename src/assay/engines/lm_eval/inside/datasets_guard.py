@@ -5,6 +5,7 @@ cannot be had.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,17 @@ from .datafiles import LOCAL_FORMATS, BadData, count_objects, local_files, reada
 from .failures import RunFailed
 
 
-def install(*, online: bool) -> None:
-    """Put the guard in place for the life of this process."""
+def install(*, online: bool, moved: Sequence[str] | None = None) -> None:
+    """Put the guard in place for the life of this process.
+
+    Local files whose absolute path begins with the first of two folders `moved` are read from the second.
+    """
     load = datasets.load_dataset
 
     def load_dataset(path: Any = None, name: Any = None, **options: Any) -> Any:
+        if moved:
+            path = _here(path, *moved)
+            options |= {key: _here(options[key], *moved) for key in ("data_files", "data_dir") if key in options}
         check(path, options)
         files = list(local_files(options.get("data_files"), options.get("data_dir")))
         if path in LOCAL_FORMATS and files:
@@ -32,6 +39,17 @@ def install(*, online: bool) -> None:
             raise explain(str(path), name, options, error, online=online) from error
 
     datasets.load_dataset = load_dataset
+
+
+def _here(value: Any, before: str, now: str) -> Any:
+    """Return a path, or all paths of a `data_files`, as they are on this machine."""
+    if isinstance(value, dict):
+        return {key: _here(item, before, now) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_here(item, before, now) for item in value]
+    if isinstance(value, str) and value.startswith(before.rstrip("/") + "/"):
+        return now.rstrip("/") + value[len(before.rstrip("/")) :]
+    return value
 
 
 def check(path: Any, options: dict[str, Any]) -> None:

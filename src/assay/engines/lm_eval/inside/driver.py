@@ -93,7 +93,7 @@ def _evaluate(spec: RunSpec, control: Control, redactor: Redactor, *, warm: bool
     version = _prepare_library()
     control.started(pid=os.getpid(), warm=warm, lm_eval_version=version)
     control.progress("loading_data", 0, 0, spec.task)
-    datasets_guard.install(online=spec.allow_online)
+    datasets_guard.install(online=spec.allow_online, moved=spec.moved)
     loaded = load(spec, _index(spec.task_index))
     kinds = {str(task.OUTPUT_TYPE) for task in loaded["tasks"].values()}
     _check(spec, loaded["tasks"], kinds)

@@ -23,6 +23,7 @@ class RunSpec:
     model: str
     output_dir: str
     include_path: str | None = None
+    moved: tuple[str, str] | None = None
     task_index: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
     limit: float | None = None

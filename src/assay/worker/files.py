@@ -1,0 +1,225 @@
+"""The files that runs need, brought from the server by digest, verified, kept in a bounded cache, and laid out in folders.
+
+`<cache>/blobs` has them by digest, `<cache>/trees` has the folders of snapshots that runs share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import BinaryIO
+from weakref import WeakValueDictionary
+
+from assay.artifacts.blobs import BlobStore
+from assay.client.workers import Refused, ServerGone, WorkerApi
+from assay.model import snapshot
+from assay.model.errors import NotFound
+from assay.model.snapshot import Snapshot, SnapshotFile
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 1 << 20
+_LARGE = 8 << 20
+"""From this size on, a file in a folder shares its bytes with the cache."""
+_FICLONE = 0x40049409
+"""ioctl_ficlone(2)."""
+_MADE = 315_532_800
+"""The time of every file that is laid out, 1980-01-01: libraries take a file with another time for another file."""
+_FETCHES = 4
+"""Blobs that are fetched at once for one run."""
+
+
+class FileChanged(Exception):
+    """A file is not at the server as it was at submit; the message says which."""
+
+
+class FileCache:
+    """The files of a worker's runs, up to `limit` bytes beyond what is at work."""
+
+    def __init__(self, root: Path, limit: int) -> None:
+        self._blobs, self._trees, self._limit = BlobStore(root / "blobs"), root / "trees", limit
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._in_use: Counter[str] = Counter()
+
+    async def lay_out(self, api: WorkerApi, digest: str, own: Path | None) -> Path:
+        """Return a folder with the files of a snapshot: `own`, or one that runs share, which stays until it is released.
+
+        Every file has been compared with its digest. Raises FileChanged, Refused, OSError.
+        """
+        self._in_use[digest] += 1
+        try:
+            tree = await self._snapshot(api, digest)
+            folder = own or self._trees / digest.removeprefix("sha256:")
+            async with self._lock(f"tree {folder}"):
+                await self._lay_out(api, tree, folder)
+            await asyncio.to_thread(self._shrink)
+        except BaseException:
+            self.release(digest)
+            raise
+        return folder
+
+    def release(self, digest: str) -> None:
+        """Say that a run does not need the folder any more."""
+        self._in_use[digest] -= 1
+
+    async def _snapshot(self, api: WorkerApi, digest: str) -> Snapshot:
+        path = await self._fetched(api, digest)
+        try:
+            return snapshot.decode(await asyncio.to_thread(path.read_bytes))
+        except ValueError as error:
+            raise FileChanged(f"The list of the run's files cannot be used: {error}.") from error
+
+    async def _lay_out(self, api: WorkerApi, tree: Snapshot, folder: Path) -> None:
+        _begin(folder)
+        at_once = asyncio.Semaphore(_FETCHES)
+
+        async def one(file: SnapshotFile) -> None:
+            async with at_once:
+                await self._put(api, file, folder)
+
+        tasks = [asyncio.create_task(one(file)) for file in tree.files]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _put(self, api: WorkerApi, file: SnapshotFile, folder: Path) -> None:
+        target = folder / file.path
+        if not await asyncio.to_thread(_within, folder, target.parent):
+            raise FileChanged(f"The folder of {file.path} has been put elsewhere on this machine.")
+        if await asyncio.to_thread(_digest_of, target) == file.digest:
+            return
+        for _ in range(2):
+            source = await self._fetched(api, file.digest, file.path)
+            if await asyncio.to_thread(_place, source, target, file):
+                return
+            # What is in the cache was changed by somebody: fetch it anew.
+            source.unlink(missing_ok=True)
+        raise FileChanged(f"The file {file.path} does not keep its content on this machine.")
+
+    async def _fetched(self, api: WorkerApi, digest: str, name: str = "") -> Path:
+        """Return where a blob is in the cache, once it is there."""
+        try:
+            path = self._blobs.path(digest)
+        except NotFound as error:
+            raise FileChanged(f"'{digest}' is no digest of a file.") from error
+        async with self._lock(digest):
+            if not path.exists():
+                await self._fetch(api, digest, path, name)
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(path)
+        return path
+
+    async def _fetch(self, api: WorkerApi, digest: str, path: Path, name: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        partial, pause = path.with_name(f"{path.name}.part"), 0.1
+        while True:
+            try:
+                with _appending(partial) as file:
+                    await api.download(f"/blobs/{digest}", file)
+                break
+            except ServerGone:  # what has arrived stays; the run's end, or that of its lease, ends the waiting
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+            except Refused as refusal:
+                if refusal.status == 404:
+                    raise FileChanged(_gone(name or digest)) from refusal
+                raise
+        found = await asyncio.to_thread(_digest_of, partial)
+        if found != digest:
+            partial.unlink()
+            raise FileChanged(_gone(name or digest))
+        os.replace(partial, path)
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        lock = self._locks.get(name) or asyncio.Lock()
+        self._locks[name] = lock
+        return lock
+
+    def _shrink(self) -> None:
+        """Delete what was used longest ago, until the cache is within its limit."""
+        found: list[tuple[float, int, Path]] = []
+        for path in self._blobs.root.glob("*/*/*"):
+            with contextlib.suppress(FileNotFoundError):
+                state = path.stat()
+                found.append((state.st_mtime, state.st_size, path))
+        busy = {digest.removeprefix("sha256:") for digest, users in self._in_use.items() if users}
+        for folder in self._trees.glob("*"):
+            if folder.name not in busy:
+                size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+                found.append((folder.stat().st_mtime, size, folder))
+        total = sum(size for _, size, _ in found)
+        for _, size, path in sorted(found):
+            if total <= self._limit:
+                break
+            total -= size
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix != ".part":
+                path.unlink(missing_ok=True)
+
+
+def _gone(name: str) -> str:
+    return f"{name} is not what it was at submit (its digest differs, or it is gone). Submit again."
+
+
+def _begin(folder: Path) -> None:
+    """Make a folder, and note that it is used now."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.utime(folder)
+
+
+def _within(folder: Path, below: Path) -> bool:
+    """Say whether nobody has put a link in place of a folder between the two."""
+    return below.resolve().is_relative_to(folder.resolve())
+
+
+def _appending(path: Path) -> BinaryIO:
+    return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+
+
+def _digest_of(path: Path) -> str:
+    """Return the digest of a regular file, empty for none."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError:
+        return ""
+
+
+def _place(source: Path, target: Path, file: SnapshotFile) -> bool:
+    """Put a file into a folder; say whether it has the content that it should have."""
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = target.with_name(f".{target.name[:100]}.{os.getpid()}.new")
+    fresh.unlink(missing_ok=True)
+    try:
+        _copy(source, fresh, file.size)
+        if _digest_of(fresh) != file.digest:
+            return False
+        fresh.chmod(0o500 if file.executable else 0o400)
+        os.utime(fresh, (_MADE, _MADE))
+        os.replace(fresh, target)
+        return True
+    except FileNotFoundError:
+        return False
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path, size: int) -> None:
+    """Copy a file, a large one without its bytes where the file system can."""
+    with source.open("rb") as reading, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as writing:
+        if size >= _LARGE:
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(writing.fileno(), _FICLONE, reading.fileno())
+                return
+        shutil.copyfileobj(reading, writing, _CHUNK)
