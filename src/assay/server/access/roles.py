@@ -19,7 +19,7 @@ def roles_of(settings: Settings) -> Roles:
     except (OSError, UnicodeDecodeError) as error:
         problem = f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}"
     except yaml.YAMLError as error:
-        problem = f"{path} is not YAML: {error}"
+        problem = f"{path} is not YAML: {' '.join(str(error).split())}"
     except ValueError as error:
         problem = f"{path}: {error}"
     raise SettingInvalid(name="roles_file", origin=settings.origins["roles_file"], problem=problem)
