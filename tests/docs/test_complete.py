@@ -23,7 +23,7 @@ from assay.store.base import Connections
 from .pages import ROOT, code, commands, page, section
 
 _SOURCE = ROOT / "src" / "assay"
-_SHARED = {"--help", "--json", "--server", "--tenant"}
+_SHARED = {"--help", "--json", "--key", "--key-file", "--server", "--tenant"}
 """Options of many commands, explained at the top of their page."""
 
 

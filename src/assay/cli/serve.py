@@ -16,7 +16,7 @@ from assay.cli.programs import start_server
     "--open-access",
     is_flag=True,
     default=None,
-    help="Listen on an address that others reach, though callers are not checked (ASSAY_OPEN_ACCESS).",
+    help="Listen on an address that others reach although there is no API key (ASSAY_OPEN_ACCESS).",
 )
 @click.option("--port", help="Port to listen on; 0 picks a free one (ASSAY_PORT; else 8080).")
 @click.option(

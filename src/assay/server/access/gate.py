@@ -89,24 +89,22 @@ class Gate:
         Raises AddressNotAllowed, AddressBanned, Unauthorised, InvalidKey, KeyMismatch, ScopeMissing, WorkerOfOneTenant,
         RateLimited, BadRequest and StoreUnavailable.
         """
+        token = _bearer(asked.authorization)
+        known = self._keyring.fresh(token) if token else None
+        if known is None and token and hmac.compare_digest(token, self._worker_key):
+            return await self._worker(asked, route)  # wherever it calls from: nobody may lock the server's own worker out
         address = None
         if self._by_address:
             address = self._address(asked)
-            if self._rules.allowed and not (address and address.is_loopback):  # this machine's own worker must get in
+            if self._rules.allowed and not (address and address.is_loopback):
                 _require_within(address, self._rules.allowed, "by this server", "its setting allowed_addresses")
         if route.scope is Scope.OPEN:
             if self._limiter and route.cost_class is not Cost.FREE:
                 await self._limit(household(address or self._address(asked)), route.cost_class, added)
             return _NOBODY
-        token = _bearer(asked.authorization)
-        known = self._keyring.fresh(token) if token else None
         if self._bans.any:
             self._require_not_banned(address or self._address(asked))
         if known is None and token:
-            if hmac.compare_digest(token, self._worker_key):
-                free = frozenset() if await self._needed() else UNCHECKED
-                who = Caller(named("X-Tenant", asked.tenant), named("X-User", asked.user), OF_WORKERS | free)
-                return self._permitted(who, (), route)
             known = await self._check(token, asked, address)
         if known is None:
             who = await self._unchecked(asked, route)
@@ -118,6 +116,14 @@ class Gate:
             one = who.key or household(address or self._address(asked))
             await self._limit(one, route.cost_class, added)
         return who
+
+    async def _worker(self, asked: Asked, route: Route) -> Caller:
+        """Return the caller with the workers' secret; where no key is needed it may also do what everybody may."""
+        if route.scope is Scope.OPEN:
+            return _NOBODY
+        free = frozenset() if await self._needed() else UNCHECKED
+        who = Caller(named("X-Tenant", asked.tenant), named("X-User", asked.user), OF_WORKERS | free)
+        return self._permitted(who, (), route)
 
     async def _check(self, token: bytes, asked: Asked, address: Address | None) -> Known | None:
         """Return the key; None where it is no key of Assay's and none is needed. Raises InvalidKey."""
