@@ -52,6 +52,8 @@ class Door:
     listener: socket.socket
     tls: Tls | None = None
     limits: Limits = Limits()
+    websockets: bool = False
+    """Whether the application understands WebSockets; without, a request to open one is a request like any other."""
 
 
 def bind(host: str, port: int, purpose: str = "") -> socket.socket:
@@ -117,7 +119,7 @@ class _Embedded(Server):
             interface=Interfaces.ASGINL,
             backlog=_BACKLOG,
             backpressure=_BACKLOG,
-            websockets=False,
+            websockets=door.websockets,
             log_enabled=False,
             http1_settings=HTTP1Settings(
                 header_read_timeout=max(1, round(door.limits.idle_s * 1000)), max_buffer_size=door.limits.head_bytes

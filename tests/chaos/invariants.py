@@ -11,7 +11,8 @@ from typing import Any
 from assay.model.records import Attempt, Event, Job, Run
 from assay.model.states import TERMINAL_JOBS, TERMINAL_RUNS, JobState, RunState, Verdict
 from assay.store.base import Store
-from assay.store.queries import AttemptsOfRun, EventsOfJob, JobWithRuns
+from assay.store.history import EventsOfJob
+from assay.store.queries import AttemptsOfRun, JobWithRuns
 from assay.store.rows import report_of, result_of
 from tests.store.life import Ask, Life
 

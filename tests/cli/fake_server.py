@@ -48,6 +48,8 @@ class FakeServer:
         self.headers: list[dict[str, str]] = []
         self.models = ["tiny"]
         self.models_status = 200
+        self.events: list[Job] = []
+        """What a stream tells."""
         self.log = b"first\nsecond"
         self.broken = 0
         """Answer so many of the next requests with 503."""
@@ -158,6 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._submit(json.loads(body))
             case "GET", ["jobs"]:
                 self._list(parse_qs(parts.query))
+            case "GET", ["stream"]:
+                self._stream()
             case "GET", ["providers"]:
                 self._json(200, {"items": [PROVIDER], "total_count": 1})
             case "GET", ["providers", "practice"]:
@@ -200,6 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
                 else:
                     fake.cancelled.append(job_id)
                 self._json(204, None)
+            case "GET", ["stream"]:
+                self._stream()
             case "GET", [*_, "logs"]:
                 self._bytes(200, fake.log, "text/plain; charset=utf-8")
             case "GET", [*_, "artifacts"]:
@@ -207,6 +213,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(200, {"items": [item | {"digest": f"sha256:{hashlib.sha256(ARTIFACT).hexdigest()}"}]})
             case "GET", [*_, "artifacts", "results.json"]:
                 self._bytes(200, ARTIFACT, "application/json")
+
+    def _stream(self) -> None:
+        told = [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in self.fake.events]
+        self._bytes(200, "".join(told).encode(), "text/event-stream")
 
     def _document(self, job_id: str) -> None:
         tag = self.headers.get("If-None-Match")

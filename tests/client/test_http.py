@@ -161,3 +161,12 @@ def test_a_body_that_breaks_off_is_an_error() -> None:
     reply = Reply(body=b"half", headers={"Content-Length": "100"}, close_after=True)
     with scripted(reply) as server, pytest.raises(Unreachable, match="middle of its answer"):
         Http(server.url).request("GET", "/")
+
+
+def test_a_stream_whose_server_hangs_up_before_it_answers_is_an_error_in_words() -> None:
+    with (
+        scripted(Reply(hang_up=True)) as server,
+        pytest.raises(Unreachable, match="closed the connection without an answer"),
+        Http(server.url).stream("GET", "/a"),
+    ):
+        pass

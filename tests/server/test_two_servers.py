@@ -14,9 +14,10 @@ import pytest
 from tests.evalhub.live import until
 from tests.postgres import Cluster
 from tests.server import catalogue
-from tests.server.acting import FIRST, KEY, Worker
+from tests.server.acting import FIRST, KEY, Worker, framed
 from tests.server.client import JOBS, PROVIDERS, Api, Reply, job_body, unique
 from tests.server.serving import Served, serving
+from tests.server.watching import ALL, Watch, kinds, stream_of
 
 
 class Pair(NamedTuple):
@@ -217,3 +218,67 @@ def test_each_server_calls_its_worker_otherwise(pair: Pair, tmp_path: Path) -> N
 def ended(api: Api, job_id: str) -> None:
     """Wait for the end of a job."""
     until(lambda: api.job(job_id)["status"]["state"] not in ("pending", "running"), "the end of the job")
+
+
+def test_events_at_one_server_are_told_to_those_who_watch_at_the_other(a: Api, b: Api) -> None:
+    tenant = unique("t")
+    a, b = a.as_(x_tenant=tenant), b.as_(x_tenant=tenant)
+    with Watch(b, ALL) as everything:
+        job_id = a.submit()
+        with Watch(b, stream_of(job_id)) as watch:
+            assert kinds(watch.until("job.created")) == ["job.created"]
+            assert a.report(job_id, "running").status == 204
+            assert kinds(watch.until("job.running")) == ["run.running", "job.running"]
+            assert b.report(job_id, "completed").status == 204
+            rest = list(watch)
+        assert [one.kind for one in rest if one.kind != "run.progress"] == ["run.completed", "job.completed", "end"]
+        told = everything.until("job.completed")
+    assert [one.data for one in told] == a.get(f"{JOBS}/{job_id}/history").json["items"]
+
+
+def test_a_stream_goes_on_at_the_other_server(a: Api, b: Api) -> None:
+    job_id = a.submit()
+    with Watch(a, stream_of(job_id)) as first:
+        created = first.until("job.created")[-1]
+    assert b.delete(f"{JOBS}/{job_id}").status == 204
+    with Watch(b, stream_of(job_id), last=created.id) as second:
+        assert kinds(list(second)) == ["run.cancelled", "job.cancelled"]
+
+
+def test_all_events_are_told_once_and_in_order_while_both_servers_write(a: Api, b: Api, later: ThreadPoolExecutor) -> None:
+    tenant = unique("t")
+    a, b = a.as_(x_tenant=tenant), b.as_(x_tenant=tenant)
+
+    def lives(api: Api, other: Api) -> list[str]:
+        job_ids = [api.submit() for _ in range(15)]
+        for job_id in job_ids:
+            other.report(job_id, "completed")
+        return job_ids
+
+    with Watch(a, ALL) as at_a, Watch(b, ALL) as at_b:
+        working = [later.submit(lives, *pair) for pair in ((a, b), (b, a), (a, a), (b, b))]
+        jobs = {job_id for done in working for job_id in done.result()}
+        expected = sum(len(a.get(f"{JOBS}/{job_id}/history").json["items"]) for job_id in jobs)
+        for watch in (at_a, at_b):
+            seen = [told.id for _, told in zip(range(expected), watch, strict=False)]
+            assert seen == sorted(set(seen))
+            assert len(seen) == expected
+
+
+def test_a_log_that_grows_at_one_server_is_followed_at_the_other(pair: Pair, tmp_path: Path) -> None:
+    """They share a data folder; the second is told of each line that comes to the first."""
+    with ExitStack() as stack:
+        shared = ["--data", str(tmp_path / "shared")]
+        servers = []
+        for name in "ef":
+            (tmp_path / name).mkdir()
+            servers.append(
+                stack.enter_context(serving(tmp_path / name, *pair.flags, *shared, worker=False, **pair.settings)).api
+            )
+        held, size = Worker(servers[0]).take(servers[0]), 0
+        lines = servers[1].lines(f"{JOBS}/{held.job_id}/benchmarks/0/logs?follow=true")
+        for number in range(5):
+            size = held.append(size, framed(f"line {number}")).json["size"]
+            assert next(lines) == b"line %d\n" % number
+        assert held.end("completed").status == 204
+        assert list(lines) == []

@@ -17,9 +17,10 @@ from assay.model.results import Report, Result
 from assay.model.scores import Criteria
 from assay.model.states import Status, WorkerState
 from assay.store.base import Row, Statement, Steps, Store
+from assay.store.history import EventsOfJob
 from assay.store.jobs import CancelJob, CancelRun, CreateJob, DeleteJob
 from assay.store.leases import DirectWorker, LapseGraces, LapseLeases, RegisterWorker, RenewLeases
-from assay.store.queries import AttemptsOfRun, EventsOfJob, JobWithRuns, NextReady, RegisteredWorker
+from assay.store.queries import AttemptsOfRun, JobWithRuns, NextReady, RegisteredWorker
 from assay.store.queue import TakeRuns
 from assay.store.runs import EndRun, ReportRun, StartRun
 

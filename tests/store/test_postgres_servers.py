@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 from collections.abc import AsyncIterator
@@ -14,13 +15,16 @@ from assay.model.errors import AssayError, JobIsTerminal, NotFound
 from assay.model.ids import uuid7
 from assay.model.records import NewJob
 from assay.model.states import TERMINAL_JOBS, JobState, RunState, Status
-from assay.store.base import QUEUE, job_topic
+from assay.store.base import QUEUE, job_topic, log_topic
+from assay.store.history import EventsBetween, EventsOfJob, LastEvent
 from assay.store.jobs import CreateJob
 from assay.store.migrations import available
 from assay.store.postgres import PostgresStore
 from assay.store.postgres.address import Address
 from assay.store.postgres.migrations import migrate
-from assay.store.queries import EventsOfJob, JobVersion
+from assay.store.postgres.translate import arguments, translate
+from assay.store.queries import JobVersion
+from assay.store.statements import statements
 from tests.postgres import Cluster
 
 from .life import LEASE, Life, new_job
@@ -218,3 +222,68 @@ async def test_a_database_of_a_newer_version_is_left_as_it_is(database: str) -> 
     with pytest.raises(AssayError, match=r"a newer version of Assay wrote it.*") as refused:
         await PostgresStore.open(database)
     assert "canary" not in refused.value.message
+
+
+async def test_what_is_no_change_of_the_database_is_told_to_the_other_server_too(servers: tuple[Life, Life]) -> None:
+    here, there = servers
+    await heard(here, there)
+    for line in range(3):  # the first at once, the others when a moment is over
+        told, own = (life.store.signals.ticket([log_topic("j")]) for life in (there, here))
+        here.store.announce([log_topic("j")])
+        assert own.waiter.done()
+        assert await told.wait(30), line
+
+
+async def test_however_much_is_announced_messages_are_few(servers: tuple[Life, Life], database: str) -> None:
+    here, there = servers
+    await heard(here, there)
+    messages: list[object] = []
+    listening = await asyncpg.connect(database)
+    await listening.add_listener("assay", lambda *said: messages.append(said[-1]))
+    topics = [log_topic(f"job-{number}") for number in range(50)]
+    last = there.store.signals.ticket(topics[-1:])
+    for topic in topics * 20:
+        here.store.announce([topic])
+        await asyncio.sleep(0)
+    assert await last.wait(30)
+    while here.store._announcements._teller is not None:  # type: ignore[attr-defined]
+        await asyncio.sleep(0.01)
+    await listening.close()
+    assert 0 < len(messages) < 50
+    assert {topic for message in messages for topic in json.loads(str(message))[1:]} == set(topics)
+
+
+async def test_an_event_waits_for_those_with_lower_numbers_that_another_server_has_yet_to_commit(
+    servers: tuple[Life, Life], database: str
+) -> None:
+    here, there = servers
+    first, second = await here.submit(), await there.submit()
+    settled = await there.store.horizon()
+    assert settled == await here.store.horizon() == await there.store.lookup(LastEvent()) == 2
+    # Another server has taken a number and has not committed it.
+    late = await asyncpg.connect(database)
+    transaction = late.transaction()
+    await transaction.start()
+    insert = statements("postgres")["insert_event"]
+    sql, names = translate(insert)
+    event = {"job_id": first.id, "run_id": "", "at": 1, "type": "late", "data": b"{}"}
+    await late.execute(sql, *arguments(names, event))
+    await there.cancel(second)
+    assert await there.store.lookup(LastEvent()) == 5
+    assert await there.store.horizon() == await here.store.horizon() == settled
+    await transaction.commit()
+    await late.close()
+    assert await there.store.horizon() == await here.store.horizon() == 5
+    told = await there.store.lookup(EventsBetween(settled, 5))
+    assert [event.type for _, event in told] == ["late", "run.cancelled", "job.cancelled"]
+
+
+async def test_a_number_that_was_taken_in_vain_holds_nothing_up(servers: tuple[Life, Life], database: str) -> None:
+    here, _ = servers
+    await here.submit()
+    vain = await asyncpg.connect(database)
+    await vain.execute("SELECT nextval('events_seq_seq')")
+    await vain.close()
+    job = await here.submit()
+    horizon = await here.store.horizon()
+    assert horizon == await here.store.lookup(LastEvent()) == (await here.events(job))[-1].seq

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from assay.model.errors import StoreUnusable
+from assay.store.history import EventsOfJob
 from assay.store.jobs import CreateJob
 from assay.store.pages import JobFilter, JobsWithRuns, PageVersions
-from assay.store.queries import EventsOfJob, RunPlan
+from assay.store.queries import RunPlan
 from assay.store.sqlite import SqliteStore
 
 from .life import Life, new_job

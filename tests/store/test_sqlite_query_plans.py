@@ -20,8 +20,8 @@ from assay.store.statements import statements
 OPEN_RUNS = ("runs_queue", "runs_open", "runs_by_worker", "runs_by_lease", "runs_by_grace")
 """Partial indexes: they hold only runs that wait or are worked on, never the history."""
 
-SMALL = ("workers", "job_counts")
-"""Tables with a row for each worker, and for each tenant and state."""
+SMALL = ("workers", "job_counts", "sqlite_sequence")
+"""Tables with a row for each worker, for each tenant and state, and for each table that numbers its rows."""
 
 ON_PURPOSE = {
     "artifact_digests": "clean-up asks once in a while which blobs are still named, from an index that holds just that",

@@ -24,6 +24,7 @@ _STATES = [str(known) for known in JobState]
     table={
         "list": Entry(f"{_HERE}:list_jobs", "List jobs, newest first."),
         "show": Entry(f"{_HERE}:show", "Show a job: its state, progress and results."),
+        "watch": Entry("assay.cli.job_watch:watch", "Print what happens to a job, or to all, as it happens."),
         "logs": Entry("assay.cli.job_logs:logs", "Print what the runs of a job have written; -f follows."),
         "artifacts": Entry("assay.cli.job_artifacts:artifacts", "List or download what a job has kept."),
         "cancel": Entry(f"{_HERE}:cancel", "Stop a job."),

@@ -7,11 +7,12 @@ are kept.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from assay.client.errors import ServerError
+from assay.client.errors import ClientError, ServerError
+from assay.client.events import Event, follow
 from assay.client.http import Http
 from assay.model.states import TERMINAL_JOBS
 
@@ -22,6 +23,7 @@ Document = dict[str, Any]
 Documents = list[Document]
 
 _JOBS = "/api/v1/evaluations/jobs"
+_STREAM = "/api/v1/evaluations/stream"
 _PROVIDERS = "/api/v1/evaluations/providers"
 _PAGE = 200
 
@@ -69,6 +71,16 @@ class Evaluations:
         if answer.status == 304:
             return None
         return Seen(object_of(answer.json()), answer.headers.get("etag", ""))
+
+    def watch(
+        self, job_id: str | None = None, after: int | None = None, *, away: Callable[[ClientError], None] = lambda _: None
+    ) -> Iterator[Event]:
+        """Yield what happens to a job, from its beginning (or after the event `after`) to its end; without an id what
+        happens to all jobs, from now on, without an end.
+
+        A server that goes away for a while is waited for, and nothing is missed; `away` is told of it.
+        """
+        return follow(self.http, f"{_job(job_id)}/stream" if job_id else _STREAM, after, away=away)
 
     def newest(self) -> Document | None:
         """Return the job that was submitted last, or None where there is none."""

@@ -132,12 +132,18 @@ class Http:
         `timeout_s` bounds the silence between two pieces; None waits as long as the connection stands.
         Raises as `request`, also while the pieces are read.
         """
-        connection = self._connect(self.timeout_s if timeout_s is None else timeout_s)
+        wait = self.timeout_s if timeout_s is None else timeout_s
+        connection = self._connect(wait)
         try:
-            answer = self._send(connection, method, self._target(path, query), None, self._headers | dict(headers or {}))
-            received = _lower(answer)
-            if answer.status >= 400:
-                raise _refusal(answer.status, received, answer.read())
+            try:
+                answer = self._send(connection, method, self._target(path, query), None, self._headers | dict(headers or {}))
+                received = _lower(answer)
+                if answer.status >= 400:
+                    raise _refusal(answer.status, received, answer.read())
+            except TimeoutError:
+                raise TimedOut(self.base_url, wait) from None
+            except _BROKEN as error:
+                raise Unreachable(self.base_url, _reason(error), self._remedy) from error
             if connection.sock is not None:
                 connection.sock.settimeout(timeout_s)
             yield Stream(answer.status, received, self._pieces(answer, timeout_s))

@@ -89,6 +89,7 @@ SETTINGS = (
     Setting("max_open_jobs", "ASSAY_MAX_OPEN_JOBS", "-1", read.limit, "open jobs of a tenant; -1: any number"),
     Setting("max_benchmarks", "ASSAY_MAX_BENCHMARKS", "-1", read.limit, "benchmarks of a job; -1: any number"),
     Setting("quotas", "ASSAY_QUOTAS", "", read.optional_path, "file of quotas and weights (YAML); empty: none"),
+    Setting("max_watchers", "ASSAY_MAX_WATCHERS", "10000", read.limit, "watchers of live events; -1: any number"),
     Setting("keep_folders_seconds", "ASSAY_KEEP_FOLDERS_SECONDS", "0", read.seconds, "how long a run's folder outlives it"),
     Setting("keep_jobs_days", "ASSAY_KEEP_JOBS_DAYS", "0", read.days, "how long jobs outlive their end; 0: for ever"),
     Setting(

@@ -267,6 +267,26 @@ class OriginNotAllowed(AssayError):
     code, status = "origin_not_allowed", 403
 
 
+class UnknownEvent(BadRequest):
+    """The Last-Event-ID '{value}' is not the id of an event here. Send the id of the last event that you have got, 0 for \
+all of them, or none."""
+
+    code = "last_event_id_invalid"
+
+
+class TooManyWatchers(AssayError):
+    """The server has {limit} watchers of live events, and may not have more. Try again later, or read the history."""
+
+    code, status = "too_many_watchers", 503
+    retry_after = 10.0
+
+
+class NoWebSocket(AssayError):
+    """There are no live events at {path}: a WebSocket can be opened at the paths that end in /stream."""
+
+    code, status = "no_websocket", 404
+
+
 class PlainNotFound(AssayError):
     """404 page not found"""
 

@@ -231,6 +231,7 @@ HISTORY: Final = Named(
                             Member("at", _TIME, required=True),
                             Member("type", _TEXT, required=True),
                             Member("data", Free(), required=True),
+                            Member("job_id", _TEXT, required=True),
                             Member("run_id", _TEXT),
                         )
                     )

@@ -17,13 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from assay.model.errors import AssayError, MethodNotAllowed, OriginNotAllowed, PlainNotFound
+from assay.model.errors import AssayError, MethodNotAllowed, NoWebSocket, OriginNotAllowed, PlainNotFound
 from assay.server import origins
 from assay.server.access.gate import Asked, Gate
 from assay.server.metrics.requests import NOT_FOUND, OTHER_METHOD
 from assay.server.respond import REQUEST_ID, error_response, no_content
 from assay.server.routes import Route, Table
 from assay.server.services import Services
+from assay.server.streams.answer import LiveAnswer, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,12 @@ class App:
         self.table, self.services, self.gate = table, services, gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             return
+        opened = scope
+        live = scope["type"] == "websocket"
+        if live:  # to all that looks at a request it is the GET by which it begins
+            scope = {**scope, "type": "http", "method": "GET"}
         began = time.perf_counter()
         request_id, origin, asked = _identity(scope)
         tenant = ""
@@ -77,6 +82,10 @@ class App:
                 message["headers"] = [*message["headers"], *added]
             elif kind == "http.response.body":
                 sent += len(message.get("body", b""))
+            elif kind == "websocket.accept":
+                status = 101
+            elif kind == "websocket.send":
+                sent += len(message["text"])
             elif kind == "http.response.pathsend":
                 sent += os.stat(message["path"]).st_size
             await send(message)
@@ -86,7 +95,7 @@ class App:
             if scope["method"] == "OPTIONS":
                 response = no_content()
             else:
-                route = _route(found, scope, None if ours else origin)
+                route = _route(found, scope, None if ours else origin, live)
                 who = scope["assay.caller"] = await self.gate.admit(asked, route, added)
                 tenant = who.tenant
                 response = await route.handler(request)
@@ -95,8 +104,10 @@ class App:
         except Exception:
             log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             response = error_response(AssayError(error=f"see the server's log for request {request_id}"), request_id)
+        if live and not isinstance(response, LiveAnswer):
+            response = Refusal(response, unheard=not ours)
         try:
-            await response(scope, receive, send_with_id)
+            await response(opened, receive, send_with_id)
         finally:
             counted.ended(method)
         seconds, path = time.perf_counter() - began, route.path if route else NOT_FOUND
@@ -144,16 +155,22 @@ def _new_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
-def _route(found: tuple[dict[str, Route], dict[str, Any]] | None, scope: Scope, stranger: str | None) -> Route:
-    """Return the route of a request and note the parameters of its path. `stranger`: a page that may change nothing."""
+def _route(found: tuple[dict[str, Route], dict[str, Any]] | None, scope: Scope, stranger: str | None, live: bool) -> Route:
+    """Return the route of a request and note the parameters of its path.
+
+    `stranger`: a page that may change nothing, and open no WebSocket (`live`): a browser keeps from it what comes back to a
+    request, but not what comes over one of these.
+    """
     if found is None or "\0" in scope["path"]:  # nothing that is stored has a NUL in its name
         raise PlainNotFound
     methods, parameters = found
     route = methods.get(scope["method"])
     if route is None:
         raise MethodNotAllowed(method=scope["method"], path=scope["path"])
-    if stranger is not None and route.method not in origins.SAFE_METHODS:
+    if stranger is not None and (live or route.method not in origins.SAFE_METHODS):
         raise OriginNotAllowed(origin=stranger)
+    if live and not route.live:
+        raise NoWebSocket(path=scope["path"])
     scope["path_params"] = parameters
     return route
 

@@ -60,7 +60,7 @@ def doors(listeners: Listeners, at: Services, gate: Gate) -> list[Door]:
     settings = at.settings
     limits = Limits(settings.idle_timeout_seconds, settings.max_header_bytes)
     api = App(table(), at, gate)
-    opened = [Door(api, listeners.api, listeners.tls, limits)]
+    opened = [Door(api, listeners.api, listeners.tls, limits, websockets=True)]
     if listeners.loopback:
         opened.append(Door(api, listeners.loopback, None, limits))
     if listeners.metrics:

@@ -29,5 +29,5 @@ async def usage(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Answer with the Prometheus scrape."""
     at = services(request)
-    standing = await gauges.ask(at.store, parts(await at.storage.measure()))
+    standing = await gauges.ask(at.store, parts(await at.storage.measure()), at.streams.watchers)
     return Response(await asyncio.to_thread(at.metrics.render, standing), media_type=CONTENT_TYPE)

@@ -197,7 +197,15 @@ def _links(route: Route, routes: Sequence[Route]) -> dict[str, Any]:
 def _content(described: Described, *, written: bool) -> dict[str, Any]:
     if isinstance(described, str | tuple):
         kinds = (described,) if isinstance(described, str) else described
-        return {kind: {"schema": {"type": "string"} if kind.startswith("text/") else {}} for kind in kinds}
+        return {kind: {"schema": _schema_of(kind)} for kind in kinds}
     if isinstance(described, type):
         return {_JSON: {"schema": {"$ref": f"#/components/schemas/{described.__name__}"}}}
     return {_JSON: {"schema": described.schema(written=written)}}
+
+
+def _schema_of(media_type: str) -> dict[str, Any]:
+    """Return the schema of bytes of a media type: of server-sent events that of each one, else of the whole."""
+    if media_type == "text/event-stream":
+        fields = {"id": {"type": "string"}, "event": {"type": "string"}, "data": {"type": "string"}}
+        return {"type": "object", "properties": fields, "required": ["event", "data"]}
+    return {"type": "string"} if media_type.startswith("text/") else {}

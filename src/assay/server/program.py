@@ -44,6 +44,7 @@ from assay.server.metrics import Metrics
 from assay.server.pulse import Pulse
 from assay.server.services import Services
 from assay.server.storage import Storage
+from assay.server.streams import Streams
 from assay.store.base import Store
 from assay.store.keys import AnyKey
 from assay.store.sqlite import SqliteStore
@@ -122,6 +123,7 @@ async def _serve(
         logs=LogFiles(folders, settings.max_log_bytes),
         blobs=blobs,
         inputs=Inputs(store, blobs),
+        streams=Streams(store, settings.max_watchers),
         storage=Storage(store, settings.data),
         retention=Retention(store, folders, Policy.of(settings)),
         quotas=quotas,

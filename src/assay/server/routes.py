@@ -79,6 +79,8 @@ class Route:
     makes: str = ""
     """The parameter of other paths that `resource.id` of the answer fills."""
     errors: Sequence[type[AssayError]] = ()
+    live: bool = False
+    """Whether the answer goes on, and may be had over WebSocket too. The handler returns a `streams.answer.LiveAnswer`."""
 
     @cached_property
     def cost_class(self) -> Cost:

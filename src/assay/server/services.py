@@ -24,6 +24,7 @@ from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
 from assay.server.pulse import Pulse
 from assay.server.storage import Storage
+from assay.server.streams import Streams
 from assay.store.base import Store
 
 if TYPE_CHECKING:  # its library is an extra
@@ -50,6 +51,7 @@ class Services:
     inputs: Inputs
     metrics: Metrics
     pulse: Pulse
+    streams: Streams
     storage: Storage
     retention: Retention
     quotas: QuotaFile

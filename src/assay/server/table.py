@@ -40,6 +40,8 @@ from assay.model.errors import (
     TooMany,
     TooManyBenchmarks,
     TooManyJobs,
+    TooManyWatchers,
+    UnknownEvent,
     UnknownQuery,
     UnknownWorker,
     ValidationFailed,
@@ -50,7 +52,7 @@ from assay.model.keys import REQUEST as KEY_REQUEST
 from assay.model.states import WorkerState
 from assay.scheduler.reruns import RERUN
 from assay.server import answers, cleanup, docs, examples, health, keys, queue
-from assay.server.evalhub import artifacts, benchmarks, events, exports, history, jobs, logs
+from assay.server.evalhub import artifacts, benchmarks, events, exports, history, jobs, logs, stream
 from assay.server.evalhub.resources import COLLECTIONS, PROVIDERS, SORTS, Face
 from assay.server.routes import Header, Query, Route, Scope, Table
 from assay.server.webhooks import deliveries
@@ -84,6 +86,12 @@ _LOG_QUERY = (
     Query("timestamps", "boolean", "put the time before each line"),
     Query("since_seconds", "integer", "only lines of the last so many seconds", least=1),
 )
+_STREAM_QUERY = (
+    Query("last_event_id", "integer", "as the header, for those who cannot set headers; the header counts more"),
+    Query("follow", "boolean", "false: end with what has happened until now"),
+)
+_STREAM_ERRORS = (UnknownEvent, BadQueryValue, UnknownQuery, TooManyWatchers)
+_LAST_EVENT_ID = Header("Last-Event-ID", "the last event that was seen: the stream goes on after it; 0: from the start")
 _FENCE = Query("fence", "integer", "the fence of the run's lease")
 _SORTS = tuple(sign + name for name in SORTS for sign in ("", "-"))
 _VALUES = {"scope": ("system", "tenant"), "sort_by": _SORTS}
@@ -291,6 +299,14 @@ ROUTES = (
           query=(Query("after", "integer", "events after this sequence number"),
                  Query("limit", "integer", "at most 1000", least=1)),
           answers={200: answers.HISTORY}, errors=(BadQueryValue, UnknownQuery, NotFound)),
+    Route("streamJob", "GET", _JOBS + "/{job_id}/stream", stream.of_job,
+          "Watch a job: its history, then every event as it happens, until the job has ended. Also over WebSocket.",
+          query=_STREAM_QUERY, headers=(_LAST_EVENT_ID,), live=True, answers={200: "text/event-stream"},
+          errors=(*_STREAM_ERRORS, NotFound)),
+    Route("stream", "GET", "/api/v1/evaluations/stream", stream.of_tenant,
+          "Watch all jobs of the tenant: every event as it happens, or from the Last-Event-ID on. Also over WebSocket.",
+          query=_STREAM_QUERY, headers=(_LAST_EVENT_ID,), live=True, answers={200: "text/event-stream"},
+          errors=_STREAM_ERRORS),
     Route("rerunJob", "POST", _JOBS + "/{job_id}/rerun", benchmarks.rerun,
           "Submit a job again, from the same plans: all its benchmarks, or only those that failed.",
           scope=Scope.JOBS_WRITE, cost=Cost.SUBMIT, body=RERUN, body_required=False, example=examples.RERUN,

@@ -57,6 +57,15 @@ def job_topic(job_id: str) -> str:
     return f"job:{job_id}"
 
 
+EVENTS = "events"
+"""Topic: an event was added to the history of some job."""
+
+
+def log_topic(job_id: str) -> str:
+    """Return the topic on which new log lines of a job are announced."""
+    return f"log:{job_id}"
+
+
 def worker_topic(name: str) -> str:
     """Return the topic on which a worker is told that something it holds has been stopped."""
     return f"worker:{name}"
@@ -139,6 +148,17 @@ class Store(Protocol):
 
     async def scan(self, query: Operation[T]) -> T:
         """Answer a list or an aggregate, off the event loop."""
+        ...
+
+    async def horizon(self) -> int:
+        """Return a sequence number up to which every event is there to be read: none with a lower one is yet to come."""
+        ...
+
+    def announce(self, topics: Sequence[str]) -> None:
+        """Wake whoever waits for `topics`: here at once, at the other servers on this database within moments.
+
+        For what is not in the database (lines of a log); operations announce what they write themselves.
+        """
         ...
 
     def connections(self) -> Connections:

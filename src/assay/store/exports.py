@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from assay.model.exports import COMPLETED, PENDING, UNDER_WAY, Export
-from assay.store.base import Signal, Steps, job_topic, run
+from assay.store.base import EVENTS, Signal, Steps, job_topic, run
 from assay.store.outbox import OUTBOX, Parcel, held
 from assay.store.rows import encode
 
@@ -53,5 +53,6 @@ class EndExport:
             type_ = "job.card_exported" if self.outcome.state == COMPLETED else "job.card_not_exported"
             data = encode({"target": target, "message": message})
             yield run("insert_event", job_id=job_id, run_id="", at=self.now, type=type_, data=data)
+            yield Signal(EVENTS)
         yield Signal(job_topic(job_id))
         return True

@@ -29,13 +29,16 @@ from assay.model.states import (
     public_status,
 )
 from assay.store import notices
-from assay.store.base import QUEUE, SLOTS, Row, Signal, Statement, Steps, job_topic, run, worker_topic
+from assay.store.base import EVENTS, QUEUE, SLOTS, Row, Signal, Statement, Steps, job_topic, run, worker_topic
 from assay.store.changes import JobMoved, RunMoved
 from assay.store.exports import schedule
 from assay.store.rows import encode, report_of
 
 _context = msgspec.json.Decoder(Context)
 _result = msgspec.json.Decoder(Result)
+
+_LONGEST_MESSAGE = 1000
+"""Most characters of a run's error that its event repeats."""
 
 Moved = tuple[Run, Status, float | None]
 """A run as it was, its public status from now on, and the seconds that it took, if it ended of itself."""
@@ -93,7 +96,11 @@ def move(
         yield run("put_result", run_id=before.id, result=encode(result))
     elif before.result and (ended or queued):
         yield run("drop_result", run_id=before.id)
-    yield from record(before.job_id, before.id, now, f"run.{to}", {"cause": cause.value, **(data or {})})
+    error = after.error_message if to is RunState.FAILED else None
+    why = {"code": error.message_code, "message": error.message[:_LONGEST_MESSAGE]} if error else {}
+    yield from record(
+        before.job_id, before.id, now, f"run.{to}", {"cause": cause.value, **facts(before), **why, **(data or {})}
+    )
     if count:
         seconds = took_s(after, now) if to is RunState.COMPLETED or to is RunState.FAILED else None
         yield from recount(before.job_id, [(before, status, seconds)], now)
@@ -114,6 +121,8 @@ def revise(before: Run, report: Report, now: int, grace_until: int | None = None
     """
     status = before.status if before.state in TERMINAL_RUNS else public_status(before.state, report.running)
     yield run("revise_run", id=before.id, status=status, report=encode(report), fence=before.fence, state=before.state)
+    if status is not before.status:
+        yield from record(before.job_id, before.id, now, f"run.{status}", {"cause": Cause.REPORT.value, **facts(before)})
     if before.grace_until is not None and grace_until is not None:
         yield run("extend_grace", id=before.id, until=grace_until)
     yield from recount(before.job_id, [(before, status, None)], now)
@@ -181,14 +190,27 @@ def _test(job_id: str, job: Row) -> Steps[bytes]:
     return encode(verdict) if verdict else b""
 
 
+def facts(of: Run) -> dict[str, Any]:
+    """Return what every event about a run says: which benchmark of the job it carries out, and in which attempt."""
+    return {"benchmark_index": of.index, **({"attempt": of.attempts} if of.attempts else {})}
+
+
 def record(job_id: str, run_id: str, now: int, kind: str, data: dict[str, Any]) -> Steps[None]:
-    """Append an event to a job's history."""
+    """Append an event to a job's history, and wake those who follow it."""
     yield Statement("insert_event", event(job_id, run_id, now, kind, data))
+    yield from told(job_id)
 
 
 def event(job_id: str, run_id: str, now: int, kind: str, data: dict[str, Any]) -> dict[str, Any]:
     """Return an event as the parameters of `insert_event`."""
     return {"job_id": job_id, "run_id": run_id, "at": now, "type": kind, "data": encode(data)}
+
+
+def told(*job_ids: str) -> Steps[None]:
+    """Wake those who follow the histories of these jobs, to which events were appended."""
+    for job_id in job_ids:
+        yield Signal(job_topic(job_id))
+    yield Signal(EVENTS)
 
 
 def with_error(report: Report, message: Message) -> Report:
@@ -223,15 +245,16 @@ def let_go(before: Run) -> Steps[None]:
 def requeue_or_give_up(before: Run, now: int, code: str, message: str, delay: int = 0) -> Steps[None]:
     """Give a run back to the queue for `code`, or give it up with `message` where no attempt is left."""
     if before.attempts < before.max_attempts:
-        yield from requeue(before, now, code, delay)
+        yield from requeue(before, now, code, message, delay)
     else:
         made = "1 was made" if before.attempts == 1 else f"{before.attempts} were made"
         yield from give_up(before, now, Message(f"{message} No attempt is left ({made}).", code, "server"))
 
 
-def requeue(before: Run, now: int, code: str, delay: int) -> Steps[None]:
-    """Give a run back to the queue, to be leased again after `delay` microseconds."""
-    yield from move(before, Cause.LOSE, RunState.QUEUED, now, delay=delay, data={"code": code})
+def requeue(before: Run, now: int, code: str, message: str, delay: int) -> Steps[None]:
+    """Give a run back to the queue, to be leased again after `delay` microseconds; `code` and `message` say why."""
+    why = {"code": code, "message": message[:_LONGEST_MESSAGE]}
+    yield from move(before, Cause.LOSE, RunState.QUEUED, now, delay=delay, data=why)
 
 
 def give_up(before: Run, now: int, message: Message) -> Steps[None]:
@@ -244,5 +267,4 @@ def give_up(before: Run, now: int, message: Message) -> Steps[None]:
         now,
         verdict=Verdict.WATCHDOG,
         report=report,
-        data={"code": message.message_code},
     )

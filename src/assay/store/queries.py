@@ -8,10 +8,10 @@ import msgspec
 
 from assay.model.plan import Context, Plan
 from assay.model.protocol import ArtifactRef
-from assay.model.records import Attempt, Event, Job, Run, Worker
+from assay.model.records import Attempt, Job, Run, Worker
 from assay.store.base import Steps, run
 from assay.store.leases import registered
-from assay.store.rows import attempt_of, event_of, job_of, run_of, worker_of
+from assay.store.rows import attempt_of, job_of, run_of, worker_of
 
 _plan = msgspec.json.Decoder(Plan)
 _context = msgspec.json.Decoder(Context)
@@ -102,19 +102,6 @@ class KnownJobs:
 
     def steps(self) -> Steps[set[str]]:
         return {row["id"] for row in (yield run("known_jobs", ids=msgspec.json.encode(self.ids).decode()))}
-
-
-@dataclass(frozen=True)
-class EventsOfJob:
-    """Up to `limit` events of a job with a sequence number above `after`, in order."""
-
-    job_id: str
-    after: int = 0
-    limit: int = 100
-
-    def steps(self) -> Steps[list[Event]]:
-        rows = yield run("events_of_job", job_id=self.job_id, after=self.after, limit=self.limit)
-        return [event_of(row) for row in rows]
 
 
 @dataclass(frozen=True)

@@ -107,10 +107,18 @@ class TakeRuns:
                 yield run("touch_job", id=row["job_id"], now=now)
                 yield Signal(job_topic(row["job_id"]))
         events = [
-            life.event(row["job_id"], row["id"], now, "run.leased", {"attempt": row["attempts"] + 1, "worker": worker})
+            life.event(
+                row["job_id"],
+                row["id"],
+                now,
+                "run.leased",
+                {"benchmark_index": row["idx"], "attempt": row["attempts"] + 1, "worker": worker},
+            )
             for row in taken
         ]
         yield run_many("insert_event", events)
+        if taken:
+            yield from life.told(*{row["job_id"] for row in taken})
 
 
 def _led_by(lane: Lane, row: Row) -> Lane:

@@ -141,12 +141,11 @@ class EndRun:
             verdict=Verdict.ENGINE,
             report=report,
             result=result,
-            data={"code": ending.code},
         )
 
     def _again(self, one: Run) -> Steps[None]:
         if one.attempts < one.max_attempts:
-            yield from life.requeue(one, self.now, self.ending.code, self.delay)
+            yield from life.requeue(one, self.now, self.ending.code, self.ending.message, self.delay)
         else:
             yield from self._failed(one)
 
@@ -158,7 +157,8 @@ class EndRun:
         """Free the slot, and leave the run running until its grace is over or somebody reports."""
         yield run("begin_grace", id=one.id, fence=one.fence, until=self.now + self.grace, status=Status.RUNNING)
         yield Signal(SLOTS)
-        yield from life.record(one.job_id, one.id, self.now, "run.exited", {"exit_code": self.ending.exit_code})
+        said = {"exit_code": self.ending.exit_code, **life.facts(one)}
+        yield from life.record(one.job_id, one.id, self.now, "run.exited", said)
         yield from life.recount(one.job_id, [(one, Status.RUNNING, None)], self.now)
 
 

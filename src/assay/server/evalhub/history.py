@@ -6,11 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.model.errors import NotFound
-from assay.scheduler.identifiers import rfc3339
 from assay.server.evalhub.queries import Parameters
 from assay.server.respond import json_response
 from assay.server.services import caller, services
-from assay.store.queries import EventsOfJob, JobVersion
+from assay.server.streams.frames import item_of
+from assay.store.history import EventsOfJob
+from assay.store.queries import JobVersion
 
 _MOST = 1000
 
@@ -24,11 +25,7 @@ async def page(request: Request) -> Response:
     if found is None or found[0] != caller(request).tenant:
         raise NotFound(kind="evaluation job", id=job_id)
     events = await at.store.lookup(EventsOfJob(job_id, after, limit + 1))
-    items = [
-        {"seq": event.seq, "at": rfc3339(event.at), "type": event.type, "data": event.data}
-        | ({"run_id": event.run_id} if event.run_id else {})
-        for event in events[:limit]
-    ]
+    items = [item_of(event) for event in events[:limit]]
     answer: dict[str, object] = {"items": items}
     if len(events) > limit:
         answer["next"] = {"href": f"{request.url.path}?after={events[limit - 1].seq}&limit={limit}"}

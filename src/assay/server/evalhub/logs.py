@@ -17,17 +17,12 @@ from assay.model.states import TERMINAL_STATUSES
 from assay.server.evalhub.queries import Parameters, index_of
 from assay.server.logs import Follower
 from assay.server.services import Services, caller, services
-from assay.store.base import job_topic
+from assay.store.base import job_topic, log_topic
 from assay.store.queries import JobWithRuns
 
 _PLAIN = "text/plain; charset=utf-8"
 _IDLE_S = 10.0
 _LAST_LINES_S = 1.5
-
-
-def log_topic(job_id: str) -> str:
-    """Return the topic on which new log lines of a job are announced."""
-    return f"log:{job_id}"
 
 
 async def of_job(request: Request) -> Response:

@@ -28,11 +28,12 @@ class Standing(NamedTuple):
     connections: Connections
     storage: Mapping[str, int]
     """Part, bytes."""
+    watchers: int = 0
 
 
-async def ask(store: Store, storage: Mapping[str, int]) -> Standing:
-    """Return what stands in the store now. Raises StoreUnavailable."""
-    return Standing(await store.scan(JobCounts()), await store.scan(OpenRuns()), store.connections(), storage)
+async def ask(store: Store, storage: Mapping[str, int], watchers: int) -> Standing:
+    """Return what stands in the store now, and how many watch live events here. Raises StoreUnavailable."""
+    return Standing(await store.scan(JobCounts()), await store.scan(OpenRuns()), store.connections(), storage, watchers)
 
 
 def collect(standing: Standing) -> Iterator[Metric]:
@@ -48,6 +49,7 @@ def collect(standing: Standing) -> Iterator[Metric]:
     yield _gauge("assay_jobs", "Jobs by state.", ("state",), jobs)
     runs: dict[Labels, int] = {(state,): standing.runs.get(state, 0) for state in ("queued", "leased", "running")}
     yield _gauge("assay_runs", "Runs that have not ended, by state.", ("state",), runs)
+    yield _gauge("assay_watchers", "Connections that watch live events.", (), {(): standing.watchers})
     yield _gauge("evalhub_evaluation_jobs_active", "Jobs that have not ended.", (), {(): active.total()})
     yield _gauge("evalhub_evaluation_queue_depth", "Jobs of which nothing has started.", (), {(): waiting.total()})
     yield _by_tenant("evalhub_eval_active_jobs", "Jobs that have not ended, by tenant.", active)

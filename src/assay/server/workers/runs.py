@@ -12,10 +12,10 @@ from assay.model.protocol import OUTCOMES, ArtifactRef, Ending, Start
 from assay.model.records import Run
 from assay.scheduler.identifiers import now, rfc3339
 from assay.server.body import read_bytes, read_struct
-from assay.server.evalhub.logs import log_topic
 from assay.server.evalhub.queries import Parameters
 from assay.server.respond import json_response, no_content
 from assay.server.services import services
+from assay.store.base import log_topic
 from assay.store.queries import RunById
 from assay.store.runs import EndRun, StartRun
 
@@ -40,7 +40,7 @@ async def end(request: Request) -> Response:
     await at.store.apply(EndRun(run_id, ending, moment, rfc3339(moment), grace))
     run = await at.store.lookup(RunById(run_id))
     if run is not None:  # whoever follows the log need not wait for more
-        at.store.signals.announce([log_topic(run.job_id)])
+        at.store.announce([log_topic(run.job_id)])
     return no_content()
 
 
@@ -50,7 +50,7 @@ async def log(request: Request) -> Response:
     run = await _fenced(request, parameters)
     data = await read_bytes(request, at.settings.max_body_bytes)
     size = at.logs.append(run.job_id, run.index, run.attempts, parameters.count("offset", 0), data)
-    at.store.signals.announce([log_topic(run.job_id)])
+    at.store.announce([log_topic(run.job_id)])
     return json_response({"size": size})
 
 

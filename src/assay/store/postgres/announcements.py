@@ -9,13 +9,18 @@ again, looks at the store, and waits again; and no wait is without an end.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
+
 from assay.store.postgres.address import Address
+from assay.store.postgres.connection import FAILURES
 from assay.store.postgres.listening import Listener
 from assay.store.signals import LocalSignals
 
@@ -29,6 +34,8 @@ _LONGEST = 7000
 """Bytes of topics in one message; PostgreSQL takes 8000 in all."""
 _REMEMBERED = 4096
 """Messages by whose names a second copy is known."""
+_MOMENT_S = 0.1
+"""What is told outside of a transaction is told at most so often."""
 
 
 class Announcements:
@@ -39,6 +46,8 @@ class Announcements:
 
     def __init__(self, address: Address, signals: LocalSignals, identity: str, redis: Redis | None = None) -> None:
         self._signals = signals
+        self._untold: set[str] = set()
+        self._teller: asyncio.Task[None] | None = None
         self._name, self._count = secrets.token_hex(4), 0
         self._heard_of: dict[str, None] = {}
         self._listener = self._channel = None
@@ -71,11 +80,43 @@ class Announcements:
             for message in messages:
                 self._channel.send(message)
 
+    def tell(self, pool: asyncpg.Pool[Any], topics: Iterable[str]) -> None:
+        """Wake whoever waits for `topics`: here at once, at the other servers too unless they were told a moment ago.
+
+        For what no transaction changes; NOTIFY goes over a connection of `pool`. Whoever was told a moment ago is
+        told again when the moment is over, of everything that has come together: however much happens, messages are few.
+        """
+        self._signals.announce(set(topics))
+        self._untold.update(topics)
+        if self._teller is None:
+            self._teller = asyncio.create_task(self._tell(pool))
+
     async def close(self) -> None:
         """Stop telling and listening."""
+        if self._teller is not None:
+            self._teller.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._teller
         for route in (self._listener, self._channel):
             if route:
                 await route.close()
+
+    async def _tell(self, pool: asyncpg.Pool[Any]) -> None:
+        """Send what there is to tell, and go on until nothing has come for a moment."""
+        try:
+            while self._untold:
+                topics, self._untold = self._untold, set()
+                messages = self.messages(topics)
+                if self._listener:
+                    try:
+                        async with pool.acquire() as connection:
+                            await self.send(connection, messages)
+                    except FAILURES as error:  # who misses it looks again of itself after a while
+                        log.debug("other servers were not told: %s", type(error).__name__)
+                self.announce(set(), messages)
+                await asyncio.sleep(_MOMENT_S)
+        finally:
+            self._teller = None
 
     def _messages(self, topics: set[str]) -> Iterator[str]:
         parcel: list[str] = []

@@ -17,6 +17,7 @@ from assay.store.postgres.address import Address
 from assay.store.postgres.announcements import Announcements
 from assay.store.postgres.connection import FAILURES, explain
 from assay.store.postgres.drive import drive
+from assay.store.postgres.horizon import Horizon
 from assay.store.postgres.migrations import identity, migrate
 from assay.store.postgres.writer import Writer
 from assay.store.signals import LocalSignals
@@ -48,6 +49,7 @@ class PostgresStore:
         self._url = address.url
         self._announcements = Announcements(address, self.signals, identity, redis)
         self._writer = Writer(pool, self._announcements, self.changes)
+        self._horizon = Horizon(pool)
         self._long: set[type] = set()
         """Queries that take several statements."""
 
@@ -109,6 +111,17 @@ class PostgresStore:
     async def scan(self, query: Operation[T]) -> T:
         """Answer a list or an aggregate."""
         return await self.lookup(query)
+
+    async def horizon(self) -> int:
+        """Return the highest number below which no transaction can still add an event."""
+        try:
+            return await self._horizon.advance()
+        except FAILURES as error:
+            raise explain(error) from error
+
+    def announce(self, topics: Sequence[str]) -> None:
+        """Wake whoever waits for `topics`, here at once, at other servers within moments."""
+        self._announcements.tell(self._pool, topics)
 
     def connections(self) -> Connections:
         """Say how many connections of the pool there are; the one that listens is not of it."""

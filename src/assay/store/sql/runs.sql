@@ -76,9 +76,3 @@ SELECT DISTINCT digest FROM artifacts
 -- name: attempts_of_run
 SELECT run_id, number, fence, worker, leased_at, started_at, ended_at, outcome, code, message, exit_code
 FROM attempts WHERE run_id = :run_id ORDER BY number
-
--- name: insert_event
-INSERT INTO events (job_id, run_id, at, type, data) {event}
-
--- name: events_of_job
-SELECT seq, job_id, run_id, at, type, data FROM events WHERE job_id = :job_id AND seq > :after ORDER BY seq LIMIT :limit

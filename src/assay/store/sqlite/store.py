@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from assay.model.errors import AssayError, StoreUnusable
 from assay.store.base import Connections, Operation, TooManyStatements
 from assay.store.changes import Changes
+from assay.store.history import LastEvent
 from assay.store.signals import LocalSignals
 from assay.store.sqlite.connection import connect, explain
 from assay.store.sqlite.drive import drive
@@ -98,6 +99,14 @@ class SqliteStore:
     async def scan(self, query: Operation[T]) -> T:
         """Answer a list or an aggregate in a reader thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._scan, query)
+
+    async def horizon(self) -> int:
+        """Return the number of the last event: they become visible in their order, since one writer makes them all."""
+        return await self.lookup(LastEvent())
+
+    def announce(self, topics: Sequence[str]) -> None:
+        """Wake whoever waits for `topics`; there is no other server."""
+        self.signals.announce(topics)
 
     def connections(self) -> Connections:
         """Say how many connections there are: one that writes, one for look-ups on the loop, and the readers' own."""
