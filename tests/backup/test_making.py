@@ -276,4 +276,4 @@ def test_without_pg_dump_the_error_names_the_package(postgres: Cluster, tmp_path
     assert done.returncode == 2
     assert "pg_dump is not on this machine" in done.stderr
     assert "apt-get install postgresql-client" in done.stderr
-    assert not list(target.glob("*"))
+    assert [path.name for path in target.iterdir()] == [".assay-backups"]
