@@ -29,6 +29,8 @@ class Scope(enum.StrEnum):
     """Report on a benchmark of a job, as adapters do."""
     CATALOGUE_READ = "catalogue:read"
     CATALOGUE_WRITE = "catalogue:write"
+    WEBHOOKS_MANAGE = "webhooks:manage"
+    """See, make and change webhooks, and what they were sent."""
     QUEUE_READ = "queue:read"
     WORKERS_READ = "workers:read"
     WORKERS_MANAGE = "workers:manage"
@@ -41,15 +43,15 @@ class Scope(enum.StrEnum):
     METRICS_READ = "metrics:read"
     SERVER_MANAGE = "server:manage"
     """Have the server clean up, which concerns every tenant."""
-    READ = "jobs:read"
-    WRITE = "jobs:write"
 
 
 GRANTABLE: Final = frozenset(Scope) - {Scope.OPEN}
 """The scopes that a role may hold."""
+OF_ALL_TENANTS: Final = frozenset({Scope.WORK, Scope.WORKERS_MANAGE, Scope.METRICS_READ, Scope.SERVER_MANAGE})
+"""What concerns every tenant, so that only a key of all tenants opens it."""
 OF_WORKERS: Final = frozenset({Scope.WORK, Scope.RUNS_REPORT})
 _VIEWER: Final = frozenset({Scope.JOBS_READ, Scope.CATALOGUE_READ, Scope.QUEUE_READ, Scope.WORKERS_READ})
-_USER: Final = _VIEWER | {Scope.JOBS_WRITE, Scope.CATALOGUE_WRITE}
+_USER: Final = _VIEWER | {Scope.JOBS_WRITE, Scope.CATALOGUE_WRITE, Scope.WEBHOOKS_MANAGE}
 
 Roles = Mapping[str, frozenset[Scope]]
 """The scopes of each role, by its name."""

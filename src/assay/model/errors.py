@@ -221,11 +221,10 @@ use a key of that {what}."""
     code, status = "key_mismatch", 403
 
 
-class WorkerOfOneTenant(AssayError):
-    """The API key {prefix} is of the tenant '{tenant}', but a worker carries out the runs of all. Use a key of \
-the tenant *."""
+class KeyOfOneTenant(AssayError):
+    """This call concerns all tenants, and the API key {prefix} is of the tenant '{tenant}'. Use a key of the tenant *."""
 
-    code, status = "worker_of_one_tenant", 403
+    code, status = "key_of_one_tenant", 403
 
 
 class NotGrantable(AssayError):

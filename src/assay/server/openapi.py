@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from assay import __version__
-from assay.model.access import UNCHECKED, Cost
+from assay.model.access import OF_ALL_TENANTS, UNCHECKED, Cost
 from assay.model.errors import (
     AddressBanned,
     AddressNotAllowed,
@@ -18,11 +18,11 @@ from assay.model.errors import (
     BadRequest,
     InvalidKey,
     KeyMismatch,
+    KeyOfOneTenant,
     OriginNotAllowed,
     RateLimited,
     ScopeMissing,
     Unauthorised,
-    WorkerOfOneTenant,
 )
 from assay.server.answers import DOCUMENTS
 from assay.server.origins import SAFE_METHODS
@@ -146,10 +146,10 @@ def _responses(route: Route, routes: Sequence[Route]) -> dict[int, dict[str, Any
         out[status] = answer
     by_status: dict[int, list[type[AssayError]]] = {}
     keyed = () if route.scope is Scope.OPEN else _KEYED
-    of_worker = (WorkerOfOneTenant,) if route.scope is Scope.WORK else ()
+    of_all = (KeyOfOneTenant,) if route.scope in OF_ALL_TENANTS else ()
     guarded = () if route.method in SAFE_METHODS else (OriginNotAllowed,)
     limited = () if route.cost_class is Cost.FREE else (RateLimited,)
-    for error in (*route.errors, *keyed, *of_worker, *guarded, *limited, AddressNotAllowed):
+    for error in (*route.errors, *keyed, *of_all, *guarded, *limited, AddressNotAllowed):
         by_status.setdefault(error.status, []).append(error)
     for status, errors in by_status.items():
         out.setdefault(status, _refusal(errors))

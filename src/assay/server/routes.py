@@ -63,7 +63,7 @@ class Route:
     path: str
     handler: Handler
     summary: str
-    scope: Scope = Scope.READ
+    scope: Scope = Scope.JOBS_READ
     cost: Cost | None = None
     """What a call costs; None: by its method a read or a write."""
     tag: str = "evaluations"

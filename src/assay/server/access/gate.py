@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assay.config import Settings
-from assay.model.access import ANY_USER, EVERY_TENANT, OF_WORKERS, UNCHECKED, Cost, Scope
+from assay.model.access import ANY_USER, EVERY_TENANT, OF_ALL_TENANTS, OF_WORKERS, UNCHECKED, Cost, Scope
 from assay.model.errors import (
     AddressBanned,
     AddressNotAllowed,
     InvalidKey,
     KeyMismatch,
+    KeyOfOneTenant,
     RateLimited,
     ScopeMissing,
     Unauthorised,
-    WorkerOfOneTenant,
 )
 from assay.server.access.addresses import Address, Network, household, origin_of, within
 from assay.server.access.bans import Bans
@@ -86,7 +86,7 @@ class Gate:
     async def admit(self, asked: Asked, route: Route, added: list[tuple[bytes, bytes]]) -> Caller:
         """Return who makes a request to `route`; append the headers that its answer, refusals included, then carries.
 
-        Raises AddressNotAllowed, AddressBanned, Unauthorised, InvalidKey, KeyMismatch, ScopeMissing, WorkerOfOneTenant,
+        Raises AddressNotAllowed, AddressBanned, Unauthorised, InvalidKey, KeyMismatch, ScopeMissing, KeyOfOneTenant,
         RateLimited, BadRequest and StoreUnavailable.
         """
         token = _bearer(asked.authorization)
@@ -157,8 +157,8 @@ class Gate:
         if route.scope not in who.scopes:
             held = ", ".join(roles) or "worker"
             raise ScopeMissing(scope=route.scope, prefix=who.key or "of the worker", roles=held)
-        if route.scope is Scope.WORK and who.key and not who.every_tenant:
-            raise WorkerOfOneTenant(prefix=who.key, tenant=who.tenant)
+        if route.scope in OF_ALL_TENANTS and who.key and not who.every_tenant:
+            raise KeyOfOneTenant(prefix=who.key, tenant=who.tenant)
         return who
 
     def _address(self, asked: Asked) -> Address | None:
