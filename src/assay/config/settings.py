@@ -79,6 +79,7 @@ SETTINGS = (
     Setting("webhook_retry_seconds", "ASSAY_WEBHOOK_RETRY_SECONDS", "86400", read.seconds, "how long a notice is tried"),
     Setting("max_webhooks", "ASSAY_MAX_WEBHOOKS", "100", read.limit, "webhooks of a tenant; -1: any number"),
     Setting("notification_source", "ASSAY_NOTIFICATION_SOURCE", "/assay", read.reference, "`source` of notifications"),
+    Setting("redis_channel", "ASSAY_REDIS_CHANNEL", "", str, "channel of `redis` for notifications; empty: none"),
     Setting("dapr_pubsub", "ASSAY_DAPR_PUBSUB", "", read.segment, "pub/sub component of Dapr; empty: none"),
     Setting("dapr_topic", "ASSAY_DAPR_TOPIC", "assay", read.segment, "topic of that component"),
     Setting(

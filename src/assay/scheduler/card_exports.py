@@ -77,6 +77,9 @@ class CardCarrier:
         told = _message(f"Attempt {parcel.attempt} to export the evaluation card failed, another follows: {text}", "pending")
         return EndExport(parcel, Export(message=told), now, now + round(pause_s * 1_000_000))
 
+    async def close(self) -> None:
+        """Do nothing: every attempt has connections of its own."""
+
     async def _to_mlflow(self, job: Job, runs: list[Run]) -> Export:
         """Store the card as an artifact of an MLflow run, which also gets the figures, for charts and comparisons."""
         server = MlflowServer.of(self._settings)

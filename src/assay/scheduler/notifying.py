@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ from assay.scheduler.identifiers import rfc3339
 from assay.store.base import Operation, Store
 from assay.store.notices import WebhooksById
 from assay.store.outbox import LONGEST_PAUSE, DropParcel, EndParcel, Outcome, Parcel
+
+if TYPE_CHECKING:
+    from assay.redis import Redis
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,9 @@ class _NoticeCarrier:
             log.warning("the notice %s is not delivered to %s %s: %s", parcel.key, parcel.kind, parcel.target, error)
             return EndParcel(parcel, Outcome(False, error.status, str(error)), now)
         return EndParcel(parcel, Outcome(False, error.status, str(error), retry_at), now)
+
+    async def close(self) -> None:
+        """Close all connections."""
 
     def _event(self, parcel: Parcel) -> bytes:
         notice = _notice.decode(parcel.content)
@@ -92,6 +98,10 @@ class WebhookCarrier(_NoticeCarrier):
         status = await self._poster.post(subscription.url, headers, body)
         return EndParcel(parcel, Outcome(True, status), now())
 
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._poster.close()
+
 
 class DaprCarrier(_NoticeCarrier):
     """Publishes notices through the HTTP API of a Dapr sidecar."""
@@ -110,3 +120,23 @@ class DaprCarrier(_NoticeCarrier):
             headers["dapr-api-token"] = self._settings.dapr_api_token
         status = await self._poster.post(self._url, headers, self._event(parcel))
         return EndParcel(parcel, Outcome(True, status), now())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._poster.close()
+
+
+class RedisCarrier(_NoticeCarrier):
+    """Publishes notices on a channel of Redis. Taken is what Redis has taken, whether or not anybody listens."""
+
+    slots = 8
+
+    def __init__(self, settings: Settings, redis: Redis) -> None:
+        super().__init__(settings)
+        self._redis, self._channel = redis, settings.redis_channel
+
+    async def carry(self, parcel: Parcel, now: Callable[[], int]) -> Operation[Any]:
+        """Publish one notice. Raises Undelivered."""
+        if not await self._redis.publish(self._channel, self._event(parcel)):
+            raise Undelivered("Redis is away, or refuses it")
+        return EndParcel(parcel, Outcome(True), now())

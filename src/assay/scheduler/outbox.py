@@ -63,6 +63,10 @@ class Carrier(Protocol):
         """Return what writes that an attempt came to nothing; if another follows, it is after `pause_s`."""
         ...
 
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
 
 class Outbox:
     """Sends what is in a store's outbox, by the carrier of its kind.
@@ -102,6 +106,8 @@ class Outbox:
             for task in self._busy:
                 task.cancel()
             await asyncio.gather(*self._busy, return_exceptions=True)
+            for carrier in self._carriers.values():
+                await carrier.close()
 
     async def _prepare(self) -> None:
         """Say who publishes, and take up what was under way when the server stopped."""

@@ -143,7 +143,7 @@ async def _serve(
         asyncio.create_task(at.retention.keep_up()),
         asyncio.create_task(watch.follow(at.offerings)),
         asyncio.create_task(quotas.follow()),
-        asyncio.create_task(Outbox(store, carriers(store, settings)).empty()),
+        asyncio.create_task(Outbox(store, carriers(store, settings, redis)).empty()),
         asyncio.create_task(keyring.note_used()),
     ]
     embedded = EmbeddedWorker(settings, store, listeners.worker_url, worker_key) if worker else None
@@ -232,6 +232,9 @@ def open_redis(settings: Settings) -> Redis | None:
     Raises ExtraMissing, SettingInvalid.
     """
     if not settings.redis:
+        if settings.redis_channel:
+            problem = "it needs the setting redis, the URL of the Redis to publish on"
+            raise SettingInvalid(name="redis_channel", origin=settings.origins["redis_channel"], problem=problem)
         return None
     try:
         from assay.redis import Redis
