@@ -79,7 +79,9 @@ class _General:
         return asked
 
 
-_IDS = ("job_id", "benchmark_index", "provider_id", "collection_id", "worker", "run_id", "name", "key_id", "webhook_id")
+_IDS = (
+    "job_id", "benchmark_index", "provider_id", "collection_id", "worker", "digest", "run_id", "name", "key_id", "webhook_id",
+)  # fmt: skip
 _EVENT = {"benchmark_status_event": {"provider_id": "manual", "id": "b0", "status": "running"}}
 
 
@@ -111,6 +113,13 @@ def _paused(api: Api) -> Asked:
     webhook = existing(api)["webhook_id"]
     assert api.call("PATCH", f"/api/v1/webhooks/{webhook}", {"paused": True}).status == 200
     return Asked({"webhook_id": webhook})
+
+
+def _blob(**headers: str) -> Callable[[Api], Asked]:
+    def make(api: Api) -> Asked:
+        return Asked({"digest": Worker(api).take(api).put("a.txt", b"text").json["digest"]}, headers=dict(headers))
+
+    return make
 
 
 def _of_worker(api: Api, incarnation: str = "", free: int = 0) -> Asked:
@@ -147,6 +156,9 @@ _SPECIAL: dict[tuple[str, int], Callable[[Api], Asked]] = {
     ("getArtifact", 200): _with_artifact,
     ("testWebhook", 409): _paused,
     ("registerWorker", 409): lambda api: Asked(body=examples.REGISTRATION | {"protocol": 1}),
+    ("getBlob", 200): _blob(),
+    ("getBlob", 206): _blob(Range="bytes=1-"),
+    ("getBlob", 404): lambda api: Asked({"digest": "nope"}),
     ("leaseRuns", 200): _of_worker,
     ("leaseRuns", 409): lambda api: _of_worker(api, "earlier", free=1),
     ("heartbeat", 200): _of_worker,

@@ -24,6 +24,7 @@ SMALL = ("workers", "job_counts", "sqlite_sequence")
 """Tables with a row for each worker, for each tenant and state, and for each table that numbers its rows."""
 
 ON_PURPOSE = {
+    "snapshot_digests": "clean-up asks once in a while which snapshots are still named, from an index that holds just that",
     "artifact_digests": "clean-up asks once in a while which blobs are still named, from an index that holds just that",
     "skip_versions": "a restore, once in the life of a database",
     "skip_export_fences": "a restore",

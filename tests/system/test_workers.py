@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -164,3 +165,25 @@ def test_the_worker_beside_the_server_can_be_drained_and_stays_away(deploy: Call
     server.stop()
     server.start()
     wait_until(lambda: server.request("GET", "/api/v1/workers/local")[1]["state"] == "active", what="the worker's return")
+
+
+def test_the_command_line_lists_shows_and_directs_workers(server: Deployment, start: Start, jobs: _Jobs) -> None:
+    def assay(*arguments: str) -> str:
+        command = [sys.executable, "-m", "assay", "workers", *arguments, "--server", server.url]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert assay("list") == ""
+    start("w", "--slots", "2", "--gpus", "1", "--label", "site=berlin")
+    jobs.submit()
+    wait_until(lambda: len(jobs.devices()) == 1, what="the run at work")
+    heading, row = assay("list").splitlines()
+    assert heading.split()[:4] == ["WORKER", "STATE", "SEEN", "RUNS"]
+    assert row.split()[:2] == ["w", "active"]
+    assert "1/2" in row
+    assert "site=berlin" in row
+    shown = assay("show", "w")
+    assert "waiting/b" in shown
+    assert "1 on 2 slots" in shown
+    assert json.loads(assay("pause", "w", "--json"))["state"] == "paused"
+    assert json.loads(assay("resume", "w", "--json"))["state"] == "active"
+    assert "draining" in assay("drain", "w")

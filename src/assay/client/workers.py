@@ -97,8 +97,6 @@ class WorkerApi:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
         try:
             async with self._session.get(f"{self._server}/api/v1{path}", headers=headers, timeout=timeout) as response:
-                if response.status == 416:  # it was whole already
-                    return
                 if response.status >= 400:
                     _raise_for(self._server, response.status, await response.read())
                 to.truncate(to.seek(have if response.status == 206 else 0))

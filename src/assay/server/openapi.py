@@ -31,6 +31,7 @@ from assay.server.services import LONGEST_NAME
 
 _DESCRIPTIONS = {304: "Nothing has changed", 503: "The store does not answer"}
 _IN_PATH = {
+    "digest": "`sha256:` and 64 hexadecimal digits",
     "job_id": "id of a job",
     "benchmark_index": "place of a benchmark in its job, from 0",
     "name": "name of an artifact",

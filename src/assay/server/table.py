@@ -396,7 +396,7 @@ ROUTES = (
     Route("getBlob", "GET", "/api/v1/blobs/{digest}", blobs.get,
           "Download a file of a run by its digest; with a Range header a part of it.",
           scope=Scope.WORK, cost=Cost.FREE, tag="workers", headers=(Header("Range", "`bytes=N-`: from the byte N on"),),
-          answers={200: _BYTES, 206: _BYTES, 416: "text/plain"}, answer_headers=(_ETAG,), errors=(NotFound,)),
+          answers={200: _BYTES, 206: _BYTES}, answer_headers=(_ETAG,), errors=(NotFound,)),
     Route("leaseRuns", "POST", _WORKER + "/lease", leases.lease, "Wait for runs to carry out.",
           scope=Scope.WORK, cost=Cost.FREE, tag="workers", body=protocol.LeaseRequest, example=examples.LEASE,
           answers={200: protocol.LeaseAnswer}, errors=(*_WORK, UnknownWorker)),

@@ -23,7 +23,7 @@ NEEDS: dict[str, set[str]] = {
     "open": {"health", "openapi", "docs"},
     "jobs:read": {
         "getJob", "listJobs", "getJobLogs", "getBenchmarkLogs", "getHistory", "exportJob", "exportJobs", "listArtifacts",
-        "getArtifact",
+        "getArtifact", "streamJob", "stream",
     },
     "jobs:write": {"submitJob", "deleteJob", "rerunJob", "cancelBenchmark"},
     "runs:report": {"reportBenchmark"},
@@ -36,7 +36,11 @@ NEEDS: dict[str, set[str]] = {
     "webhooks:manage": {
         "createWebhook", "listWebhooks", "getWebhook", "patchWebhook", "deleteWebhook", "testWebhook", "listDeliveries",
     },
-    "workers:work": {"registerWorker", "leaseRuns", "heartbeat", "startRun", "endRun", "appendLog", "putArtifact"},
+    "workers:read": {"listWorkers", "getWorker"},
+    "workers:manage": {"drainWorker", "pauseWorker", "resumeWorker"},
+    "workers:work": {
+        "registerWorker", "leaseRuns", "heartbeat", "startRun", "endRun", "appendLog", "putArtifact", "getBlob",
+    },
     "keys:manage": {"createKey", "listKeys", "getKey", "revokeKey"},
     "metrics:read": {"metrics", "usage"},
     "server:manage": {"cleanup"},

@@ -12,7 +12,7 @@ UPDATE blob_parts SET made_at = :now WHERE digest = :digest RETURNING part
 SELECT data FROM blob_parts WHERE digest = :digest AND part = :part
 
 -- name: old_blobs
-SELECT DISTINCT digest FROM blob_parts WHERE made_at < :before
+SELECT digest FROM blob_parts WHERE made_at < :before
 
 -- name: drop_blob
 DELETE FROM blob_parts WHERE digest = :digest AND made_at < :before

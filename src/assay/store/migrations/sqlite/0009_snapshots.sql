@@ -10,3 +10,5 @@ CREATE TABLE blob_parts (
   data    BLOB NOT NULL,
   PRIMARY KEY (digest, part)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX blob_parts_by_time ON blob_parts (made_at);

@@ -1,0 +1,70 @@
+"""Snapshots of several servers: what one took the other hands out, and only what nothing refers to is swept away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from assay.artifacts.blobs import BlobStore
+from assay.artifacts.snapshots import Files
+from assay.model.errors import NotFound, PreflightFailed
+from assay.scheduler.inputs import Inputs
+from assay.store.jobs import CreateJob
+from assay.store.postgres import PostgresStore
+from assay.store.sqlite import SqliteStore
+from tests.postgres import Cluster
+from tests.store.life import Identifiers, new_job
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.txt").write_text("a")
+    (tmp_path / "files" / "large.bin").write_bytes(bytes(range(256)) * 10_000)
+    return tmp_path / "files"
+
+
+async def test_servers_on_one_database_have_one_anothers_snapshots(postgres: Cluster, folder: Path, tmp_path: Path) -> None:
+    with postgres.database() as url:
+        store = await PostgresStore.open(url)
+        one, other = (Inputs(store, BlobStore(tmp_path / name)) for name in ("one", "other"))
+        digest = await one.take(Files(folder), "provider 'p'")
+        assert (await other.path(digest)).read_bytes() == (await one.path(digest)).read_bytes()
+        blobs = {path.name for path in (tmp_path / "one").glob("*/*/*")}
+        for name in blobs:
+            assert (await other.path(f"sha256:{name}")).exists()
+        assert await one.take(Files(folder), "provider 'p'") == digest
+        assert await other.sweep(0) == len(blobs)
+        fresh = Inputs(store, BlobStore(tmp_path / "fresh"))
+        with pytest.raises(NotFound):
+            await fresh.path(digest)
+        await store.close()
+
+
+async def test_what_a_job_refers_to_stays(folder: Path, tmp_path: Path) -> None:
+    store = SqliteStore.temporary()
+    inputs = Inputs(store, BlobStore(tmp_path / "blobs"))
+    digest = await inputs.take(Files(folder), "provider 'p'")
+    job = new_job(Identifiers())
+    plan = msgspec.structs.replace(job.runs[0].plan, snapshot=digest)
+    run = msgspec.structs.replace(job.runs[0], plan=plan)
+    await store.apply(CreateJob(msgspec.structs.replace(job, runs=[run]), 1))
+    assert await inputs.sweep(0) == 0
+    (folder / "a.txt").write_text("b")
+    await inputs.take(Files(folder), "provider 'p'")
+    assert await inputs.sweep(0) == 2
+    await store.close()
+
+
+async def test_a_file_that_cannot_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+    store = SqliteStore.temporary()
+    with pytest.raises(PreflightFailed, match=r"provider 'p': .*gone.txt cannot be read"):
+        await Inputs(store, BlobStore(tmp_path / "blobs")).take(Files(folder, paths=("gone.txt",)), "provider 'p'")
+    await store.close()
