@@ -80,7 +80,8 @@ class _General:
 
 
 _IDS = (
-    "job_id", "benchmark_index", "provider_id", "collection_id", "worker", "digest", "run_id", "name", "key_id", "webhook_id",
+    "job_id", "benchmark_index", "provider_id", "collection_id", "worker", "digest", "run_id", "name", "key_id",
+    "webhook_id",
 )  # fmt: skip
 _EVENT = {"benchmark_status_event": {"provider_id": "manual", "id": "b0", "status": "running"}}
 
