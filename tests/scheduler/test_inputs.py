@@ -58,18 +58,36 @@ async def test_servers_on_one_database_have_one_anothers_snapshots(postgres: Clu
         await store.close()
 
 
+async def _refer(store: Store, snapshot: str) -> None:
+    job = new_job(Identifiers())
+    plan = msgspec.structs.replace(job.runs[0].plan, snapshot=snapshot)
+    run = msgspec.structs.replace(job.runs[0], plan=plan)
+    await store.apply(CreateJob(msgspec.structs.replace(job, runs=[run]), 1))
+
+
 async def test_what_a_job_refers_to_stays(folder: Path, tmp_path: Path) -> None:
     store = SqliteStore.temporary()
     inputs = Inputs(store, BlobStore(tmp_path / "blobs"))
     digest = await inputs.take(Files(folder), "provider 'p'")
-    job = new_job(Identifiers())
-    plan = msgspec.structs.replace(job.runs[0].plan, snapshot=digest)
-    run = msgspec.structs.replace(job.runs[0], plan=plan)
-    await store.apply(CreateJob(msgspec.structs.replace(job, runs=[run]), 1))
+    await _refer(store, digest)
     assert await swept(store, inputs, tmp_path) == 0
     (folder / "a.txt").write_text("b")
     await inputs.take(Files(folder), "provider 'p'")
     assert await swept(store, inputs, tmp_path) == 2
+    await store.close()
+
+
+async def test_a_snapshot_that_cannot_be_read_now_deletes_nothing(folder: Path, tmp_path: Path) -> None:
+    store = SqliteStore.temporary()
+    inputs = Inputs(store, BlobStore(tmp_path / "blobs"))
+    digest = await inputs.take(Files(folder), "provider 'p'")
+    await _refer(store, digest)
+    path = await inputs.path(digest)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        await swept(store, inputs, tmp_path)
+    assert len(list((tmp_path / "blobs").glob("*/*/*"))) == 3
     await store.close()
 
 

@@ -59,13 +59,15 @@ class Inputs:
     async def needed(self, before: float) -> set[str]:
         """Return the digests of all blobs that something refers to; shared ones that nothing does, and that were made before
         a time (seconds since 1970), are dropped from the database.
+
+        Raises OSError where a snapshot cannot be read now: what it names must not be taken for something that nobody needs.
         """
         referenced = await self._store.scan(ReferencedBlobs())
         for digest in await self._store.scan(SnapshotDigests()):
             referenced.add(digest)
             try:
                 files = snapshot.decode((await self.path(digest)).read_bytes()).files
-            except (NotFound, OSError, ValueError):
+            except (NotFound, ValueError):
                 continue  # it is gone, and so is what it named
             referenced.update(file.digest for file in files)
         moment = round(before * 1_000_000)
