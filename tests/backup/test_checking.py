@@ -78,7 +78,7 @@ def _flip(path: Path) -> None:
 def test_a_file_that_was_changed_cut_or_deleted_is_named(
     backup: Path, pattern: str, damage: Callable[[Path], object]
 ) -> None:
-    (path,) = backup.glob(pattern)
+    path = next(backup.glob(pattern))
     damage(path)
     assert str(path.relative_to(backup)) in damaged(backup)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from assay.artifacts import holding
+from assay.backup.files import blob_path
 from assay.store.postgres import programs
 from tests.postgres import Cluster
 from tests.server.acting import Worker
@@ -234,10 +236,15 @@ def test_a_disk_that_fills_up_meanwhile_ends_the_backup_and_nothing_of_it_is_lef
         assert place.backup(target)["jobs"] == 4
 
 
+def artifact(folder: Path, content: bytes) -> Path:
+    """Return the blob of a content, in a data folder or a backup of one; others are what runs were given."""
+    return folder / blob_path(f"sha256:{hashlib.sha256(content).hexdigest()}")
+
+
 def test_an_artifact_that_is_damaged_or_gone_is_named(place: Place, target: Path) -> None:
     with place.serve() as served:
         ended(Worker(served.api), served.api, b"good")
-        (blob,) = (place.data / "blobs").glob("*/*/*")
+        blob = artifact(place.data, b"good")
         blob.write_bytes(b"evil")
         refused = place.run("backup", "create", target)
         assert (refused.code, f"the artifact {blob} is damaged" in refused.err) == (2, True)
@@ -252,7 +259,7 @@ def test_a_shared_file_that_was_damaged_in_the_earlier_backup_is_copied_anew(pla
     with place.serve() as served:
         ended(Worker(served.api), served.api, b"good")
         first = Path(place.backup(target)["path"])
-        (blob,) = first.glob("blobs/*/*/*")
+        blob = artifact(first, b"good")
         blob.write_bytes(b"evil")
         second = Path(place.backup(target)["path"])
     assert (second / blob.relative_to(first)).read_bytes() == b"good"

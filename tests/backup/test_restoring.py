@@ -74,7 +74,7 @@ def test_secrets_and_engines_in_the_data_folder_are_in_nobodys_way(backup: Path,
 
 
 def test_a_damaged_backup_changes_nothing(backup: Path, tmp_path: Path) -> None:
-    (blob,) = backup.glob("blobs/*/*/*")
+    blob = next(backup.glob("blobs/*/*/*"))
     blob.write_bytes(b"changed")
     new = Place(tmp_path / "new")
     refused = new.run("restore", backup)

@@ -134,7 +134,7 @@ def test_a_later_backup_shares_what_has_not_changed(places: tuple[Place, Place],
         second = old.backup(target)
     log = f"logs/{first_run.job_id}/0.1.log"
     assert (Path(first["path"]) / log).samefile(Path(second["path"]) / log)
-    (blob,) = (path for path in Path(first["path"]).glob("blobs/*/*/*"))
+    blob = next(Path(first["path"]).glob("blobs/*/*/*"))
     assert blob.samefile(Path(second["path"]) / blob.relative_to(first["path"]))
     assert second["written"] < second["size"] - 100_000
 

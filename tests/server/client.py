@@ -63,7 +63,12 @@ class Api:
         try:
             connection.request(method, path, data, {**self.headers, **(headers or {})})
             answer = connection.getresponse()
-            return Reply(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
+            found = {n.lower(): v for n, v in answer.getheaders()}
+            if found.get("content-type", "").startswith("text/event-stream"):  # it may have no end
+                connection.close()
+                self._local.connection = None
+                return Reply(answer.status, found, b"")
+            return Reply(answer.status, found, answer.read())
         except (http.client.RemoteDisconnected, ConnectionError):
             connection.close()
             self._local.connection = None

@@ -26,6 +26,8 @@ SMALL = ("workers", "job_counts", "sqlite_sequence")
 ON_PURPOSE = {
     "snapshot_digests": "clean-up asks once in a while which snapshots are still named, from an index that holds just that",
     "artifact_digests": "clean-up asks once in a while which blobs are still named, from an index that holds just that",
+    "keys": "the list of all keys, for those who manage them",
+    "any_key": "the first key that comes",
     "skip_versions": "a restore, once in the life of a database",
     "skip_export_fences": "a restore",
     "skip_events": "a restore; the table has one row for each numbered table",
