@@ -72,6 +72,8 @@ def replay(run_ids: Sequence[str], events: Iterable[Event]) -> tuple[dict[str, R
 
 def _step(one: Replayed, what: str, event: Event) -> Iterator[str]:
     """Take a run one event further; yield what is wrong with that."""
+    if what in ("pending", "running") and event.data["cause"] == Cause.REPORT:
+        return  # what users are shown; the run stays in the state that it is in
     if what == "exited":
         if one.state not in (RunState.LEASED, RunState.RUNNING):
             yield f"a process ended of a run that was {one.state}"

@@ -30,7 +30,6 @@ ON_PURPOSE = {
     "any_key": "the first key that comes",
     "skip_versions": "a restore, once in the life of a database",
     "skip_export_fences": "a restore",
-    "skip_events": "a restore; the table has one row for each numbered table",
 }
 """Statements that read all of something, and why they may."""
 

@@ -65,8 +65,8 @@ IDS = {"job_id", "provider_id", "collection_id", "key_id", "webhook_id"}
 """Parameters of paths that name what belongs to a tenant."""
 OF_WORKERS = {"worker", "run_id"}
 """Those of the workers' routes, which know no tenants."""
-PLACES = {"benchmark_index", "name"}
-"""Those that name a part of something else."""
+PLACES = {"benchmark_index", "name", "worker"}
+"""Those that name a part of something else, or what all tenants share."""
 TENANT = "team-a"
 """The tenant for which the example of a key asks."""
 NOT_ALLOWED = {"scope_missing", "key_mismatch", "key_of_one_tenant", "not_grantable"}
@@ -202,6 +202,8 @@ def test_what_belongs_to_another_tenant_is_not_there(keyed: Keyed, route: Route)
         assert [theirs.ids[name] for name in named & IDS if theirs.ids[name] in reply.message], reply.message
         own = ask(mine.api, route, mine.ids)
         assert own.status < 400 or not [name for name in named & IDS if mine.ids[name] in own.message], own.message
+    elif "worker" in named:
+        assert ask(mine.api, route, {}).code == "resource_not_found"
     else:
         reply = ask(mine.api, route, {})
         assert reply.status < 300 or route.name in ("submitJob", "createKey"), reply.text
