@@ -20,8 +20,8 @@ from assay.store.statements import statements
 OPEN_RUNS = ("runs_queue", "runs_open", "runs_by_worker", "runs_by_lease", "runs_by_grace")
 """Partial indexes: they hold only runs that wait or are worked on, never the history."""
 
-SMALL = ("workers", "job_counts", "sqlite_sequence")
-"""Tables with a row for each worker, for each tenant and state, and for each table that numbers its rows."""
+SMALL = ("workers", "job_counts")
+"""Tables with a row for each worker, and for each tenant and state."""
 
 ON_PURPOSE = {
     "snapshot_digests": "clean-up asks once in a while which snapshots are still named, from an index that holds just that",
@@ -30,6 +30,8 @@ ON_PURPOSE = {
     "any_key": "the first key that comes",
     "skip_versions": "a restore, once in the life of a database",
     "skip_export_fences": "a restore",
+    "last_event": "the table has one row for each numbered table",
+    "skip_events": "a restore; the table has one row for each numbered table",
 }
 """Statements that read all of something, and why they may."""
 
