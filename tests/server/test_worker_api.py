@@ -13,7 +13,9 @@ from tests.server.acting import FIRST, Worker, framed
 from tests.server.client import JOBS, Api, Reply
 
 ONLY_WORKERS = [
-    (route.method, route.path.format(worker="w", run_id="r", name="n")) for route in ROUTES if route.scope is Scope.WORK
+    (route.method, route.path.format(worker="w", run_id="r", name="n", digest="d"))
+    for route in ROUTES
+    if route.scope is Scope.WORK
 ]
 
 
