@@ -27,7 +27,7 @@ def test_nobody_else_may_call(api: Api, method: str, path: str, key: str) -> Non
     assert (reply.status, reply.code) == (401, "unauthorized")
 
 
-@pytest.mark.parametrize(("method", "path"), ONLY_WORKERS)
+@pytest.mark.parametrize(("method", "path"), [one for one in ONLY_WORKERS if one[0] != "GET"])
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b'{"fence":"x"}', b'{"fence":99999999999999999999}', b"\xff"])
 def test_a_body_that_is_none_is_refused(api: Api, worker: Worker, method: str, path: str, body: bytes) -> None:
     assert worker.api.call(method, path, body).status in (400, 409)
