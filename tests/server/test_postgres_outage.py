@@ -86,7 +86,7 @@ def test_every_call_is_refused_in_words_and_works_again_by_itself(
         durable.start()
     assert api.get("/api/v1/health").status == 200
     assert api.job(job_id)["status"]["state"] == "pending"
-    assert worker.beat(held).json == {"stop": []}
+    assert worker.beat(held).json == {"stop": [], "state": "active"}
     assert held.end("completed", metrics={"acc": 1}).status == 204
     assert api.post(JOBS, job_body(), idempotency_key=key).status == 202
     assert "Traceback" not in served.log.read_text()

@@ -104,11 +104,11 @@ def test_a_stale_fence_is_refused_everywhere(api: Api, worker: Worker, fence: in
 def test_a_heartbeat_shows_progress_and_names_what_must_stop(api: Api, worker: Worker) -> None:
     held = worker.take(api)
     held.start()
-    assert worker.beat(held, done=3, total=10, phase="running_evaluation").json == {"stop": []}
+    assert worker.beat(held, done=3, total=10, phase="running_evaluation").json == {"stop": [], "state": "active"}
     (row,) = api.job(held.job_id)["status"]["benchmarks"]
     assert (row["progress"], row["phase"]) == ({"done": 3, "total": 10}, "running_evaluation")
     api.delete(f"{JOBS}/{held.job_id}")
-    assert worker.beat(held).json == {"stop": [held.run_id]}
+    assert worker.beat(held).json == {"stop": [held.run_id], "state": "active"}
 
 
 def test_a_cancelled_run_interrupts_the_wait_of_its_worker(api: Api) -> None:
