@@ -58,5 +58,17 @@ def _labels(value: dict[str, Any]) -> list[Failure]:
     return [Failure("labels", "labels", "label", f"resources.labels: {wrong}")] if wrong else []
 
 
-RESOURCES: Final = Object((Member("gpus", Integer(least=0), zero=True), Member("labels", TextMap())), (_labels,))
+class _Selector(TextMap):
+    """Labels, as the API's description shows them."""
+
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "maxProperties": MOST_LABELS,
+            "propertyNames": {"pattern": f"^{_KEY.pattern}$"},
+            "additionalProperties": {"type": "string", "pattern": f"^{_VALUE.pattern}$"},
+        }
+
+
+RESOURCES: Final = Object((Member("gpus", Integer(least=0), zero=True), Member("labels", _Selector())), (_labels,))
 """`resources` of a benchmark, a job or a provider."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from assay.model.protocol import PROTOCOL
 from tests.evalhub.live import until
 from tests.postgres import Cluster
 from tests.server.access.keyed import KEYS, Keyed, first_key, keyed_server
@@ -142,7 +143,8 @@ def test_a_worker_of_one_tenant_is_refused_even_where_a_role_was_changed_later(k
     reply = keyed.admin.post(KEYS, {"name": "x", "roles": ["hybrid"], "tenant": "a"})
     assert reply.status == 400
     worker = keyed.as_("hybrid")
-    assert worker.post("/api/v1/workers", {"name": unique(), "incarnation": "i", "slots": 1, "engines": {}}).status == 200
+    body = {"name": unique(), "incarnation": "i", "slots": 1, "engines": {}, "protocol": PROTOCOL}
+    assert worker.post("/api/v1/workers", body).status == 200
     assert worker.get(JOBS).status == 200
 
 
