@@ -34,8 +34,9 @@ class RegisterWorker:
         state = WorkerState.ACTIVE
         known = yield run("registered_worker", name=new.name)
         if known and known[0]["incarnation"] != new.incarnation:
-            for row in (yield run("held_by_worker", worker=new.name)):
-                yield from life.lose(run_of(row), self.now, "worker_lost", f"The worker '{new.name}' was restarted.")
+            held = [run_of(row) for row in (yield run("held_by_worker", worker=new.name))]
+            why = f"The worker '{new.name}' was restarted."
+            yield from life.lose([life.Loss(one, self.now, "worker_lost", why) for one in held])
         if known and (known[0]["state"] != WorkerState.DRAINING or not new.fresh):
             state = WorkerState(known[0]["state"])
         yield run(
@@ -146,11 +147,11 @@ class LapseLeases:
     now: int
 
     def steps(self) -> Steps[int]:
-        rows = yield run("lapsed_leases", now=self.now)
-        for row in rows:
-            one = run_of(row)
-            yield from life.lose(one, self.now, "lease_lost", f"The worker '{one.worker}' stopped answering.")
-        return len(rows)
+        lapsed = [run_of(row) for row in (yield run("lapsed_leases", now=self.now))]
+        yield from life.lose(
+            [life.Loss(one, self.now, "lease_lost", f"The worker '{one.worker}' stopped answering.") for one in lapsed]
+        )
+        return len(lapsed)
 
 
 @dataclass(frozen=True)
@@ -160,10 +161,10 @@ class LapseGraces:
     now: int
 
     def steps(self) -> Steps[int]:
-        rows = yield run("lapsed_graces", now=self.now)
-        for row in rows:
-            one = run_of(row)
+        lapsed = [run_of(row) for row in (yield run("lapsed_graces", now=self.now))]
+        given_up = []
+        for one in lapsed:
             last = (yield run("attempts_of_run", run_id=one.id))[-1]
-            message = Message(last["message"], last["code"], "runtime")
-            yield from life.give_up(one, self.now, message)
-        return len(rows)
+            given_up.append(life.given_up(one, self.now, Message(last["message"], last["code"], "runtime")))
+        yield from life.move(given_up)
+        return len(lapsed)

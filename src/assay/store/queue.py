@@ -7,22 +7,23 @@ however many there are. Who is next is decided by `model.fairness`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
+from assay.model.errors import AssayError, UnknownWorker
 from assay.model.fairness import Held, Lane, Shares
 from assay.model.forecast import Waiting
 from assay.model.plan import Context, Plan
 from assay.model.protocol import Lease
 from assay.model.quotas import Quotas
+from assay.model.records import Worker
 from assay.model.states import WorkerState
-from assay.store import life
-from assay.store.base import Row, Signal, Steps, job_topic, run, run_many
-from assay.store.leases import registered
-from assay.store.rows import encode
+from assay.store.base import Row, Steps, alone, change_each, run, run_many
+from assay.store.history import event, record
+from assay.store.rows import listed, worker_of
 
 _plan = msgspec.json.Decoder(Plan)
 _context = msgspec.json.Decoder(Context)
@@ -53,76 +54,114 @@ class TakeRuns:
     quotas: Quotas = field(default_factory=Quotas)
     free_gpus: int = 0
 
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        return ()
+
     def steps(self) -> Steps[Taken]:
-        worker = yield from registered(self.worker, self.incarnation)
-        if worker.state is not WorkerState.ACTIVE:
-            return Taken([], False)
-        lanes = [
-            lane
-            for lane in (yield from queued_lanes())
-            if lane.engine in worker.engines and has(lane, self.free_gpus, worker.labels)
-        ]
-        if not lanes:
-            return Taken([], False)
-        if len(lanes) > 1 or self.quotas != _NONE:
+        return alone(self)
+
+    @classmethod
+    def together(cls, operations: Sequence[TakeRuns]) -> Steps[list[Taken | AssayError]]:
+        rows = yield run("registered_workers", names=listed({one.worker for one in operations}))
+        workers = {row["name"]: worker_of(row) for row in rows}
+        answers: list[Taken | AssayError] = []
+        queue: _Queue | None = None
+        for at, asked in enumerate(operations):
+            worker = workers.get(asked.worker)
+            if worker is None or worker.incarnation != asked.incarnation:
+                answers.append(UnknownWorker(worker=asked.worker))
+            elif worker.state is not WorkerState.ACTIVE:
+                answers.append(Taken([], False))
+            else:
+                if queue is None or queue.quotas != asked.quotas:
+                    if queue is not None:
+                        yield from queue.write()
+                    queue = yield from _Queue.look(asked.quotas)
+                wanted = sum(one.free for one in operations[at:])
+                answers.append((yield from queue.serve(asked, worker, wanted)))
+        if queue is not None:
+            yield from queue.write()
+        return answers
+
+
+class _Queue:
+    """What waits while workers are given runs in one transaction: the lanes, and who is next."""
+
+    def __init__(self, quotas: Quotas, lanes: Iterable[Lane], shares: Shares) -> None:
+        self.quotas = quotas
+        self._lanes = {lane.key: lane for lane in lanes}
+        self._shares = shares
+        self._waiting: dict[str, deque[Row]] = {}
+        """Runs of a lane that may be leased, as far as they have been looked at."""
+        self._taken: list[tuple[TakeRuns, Row]] = []
+
+    @classmethod
+    def look(cls, quotas: Quotas) -> Steps[_Queue]:
+        """Look at the queue. Where shares or quotas decide nobody else takes runs before the transaction ends."""
+        lanes = yield from queued_lanes()
+        if len(lanes) > 1 or (lanes and quotas != _NONE):
             yield run("lock_queue")
-        shares = yield from shares_of(lanes, self.quotas)
-        waiting: dict[str, deque[Row]] = {}
-        taken: list[Row] = []
-        free_gpus, lane = self.free_gpus, shares.next(lanes)
-        while lane is not None and len(taken) < self.free:
-            line = waiting.get(lane.key)
+        return cls(quotas, lanes, (yield from shares_of(lanes, quotas)))
+
+    def serve(self, asked: TakeRuns, worker: Worker, wanted: int) -> Steps[Taken]:
+        """Give a worker what it asks for. `wanted`: how many runs it and those after it ask for."""
+        free_gpus = asked.free_gpus
+        lanes = [
+            lane for lane in self._lanes.values() if lane.engine in worker.engines and has(lane, free_gpus, worker.labels)
+        ]
+        leases: list[Lease] = []
+        lane = self._shares.next(lanes) if lanes else None
+        while lane is not None and len(leases) < asked.free:
+            line = self._waiting.get(lane.key)
             if line is None:
-                limit = self.free - len(taken)
-                rows = yield run("ready_in_lane", lane=lane.key, now=self.now, limit=limit)
-                line = waiting[lane.key] = deque(rows)
+                rows = yield run("ready_in_lane", lane=lane.key, now=asked.now, limit=wanted)
+                line = self._waiting[lane.key] = deque(rows)
             lanes.remove(lane)
-            if line and line[0]["id"] != lane.run_id:  # what stood first in the lane may not be leased yet
-                lanes.append(_led_by(lane, line[0]))
-            elif line:
-                taken.append(line.popleft())
-                shares.take(lane)
+            if line and line[0]["id"] == lane.run_id:
+                row = line.popleft()
+                leases.append(_lease(row))
+                self._taken.append((asked, row))
+                self._shares.take(lane)
                 free_gpus -= lane.gpus
-                if line:
-                    lanes.append(_led_by(lane, line[0]))
+            # Otherwise what stood first in the lane may not be leased yet.
+            if line:
+                self._lanes[lane.key] = following = lane._replace(priority=line[0]["priority"], run_id=line[0]["id"])
+                lanes.append(following)
+            else:
+                self._lanes.pop(lane.key, None)
             lanes = [one for one in lanes if one.gpus <= free_gpus] if lane.gpus else lanes
-            lane = shares.next(lanes)
-        if len(shares.tenants) > 1:
-            for tenant in sorted(shares.moved):
-                yield run("put_share", tenant=tenant, passed=shares.pass_of(tenant))
-        yield from self._write(taken)
-        return Taken([_lease(row) for row in taken], bool(lanes) and lane is None)
+            lane = self._shares.next(lanes) if lanes else None
+        return Taken(leases, bool(lanes) and lane is None)
 
-    def _write(self, taken: list[Row]) -> Steps[None]:
-        worker, now, expires = self.worker, self.now, self.now + self.lease
-        leases = [{"id": row["id"], "fence": row["fence"], "worker": worker, "expires": expires} for row in taken]
-        yield run_many("take_run", leases)
-        attempts = [
-            {"run_id": row["id"], "number": row["attempts"] + 1, "fence": row["fence"] + 1, "worker": worker, "now": now}
-            for row in taken
-        ]
-        yield run_many("insert_attempt", attempts)
-        for row in taken:
-            if row["attempts"]:  # users see that it is tried again
-                yield run("touch_job", id=row["job_id"], now=now)
-                yield Signal(job_topic(row["job_id"]))
-        events = [
-            life.event(
-                row["job_id"],
-                row["id"],
-                now,
-                "run.leased",
-                {"benchmark_index": row["idx"], "attempt": row["attempts"] + 1, "worker": worker},
-            )
-            for row in taken
-        ]
-        yield run_many("insert_event", events)
-        if taken:
-            yield from life.told(*{row["job_id"] for row in taken})
+    def write(self) -> Steps[None]:
+        """Write what has been given, and how far each tenant is now."""
+        taken = self._taken
+        if not taken:
+            return
+        if len(self._shares.tenants) > 1:
+            passes = [{"tenant": one, "passed": self._shares.pass_of(one)} for one in sorted(self._shares.moved)]
+            yield run_many("put_share", passes)
+        yield change_each("take_run", [_taking(asked, row) for asked, row in taken])
+        yield run_many("insert_attempt", [_attempt(asked, row) for asked, row in taken])
+        again = {row["job_id"]: asked.now for asked, row in taken if row["attempts"]}
+        if again:  # users see that it is tried again
+            yield run_many("touch_job", [{"id": job_id, "now": again[job_id]} for job_id in sorted(again)])
+        yield from record([_leased(asked, row) for asked, row in taken])
 
 
-def _led_by(lane: Lane, row: Row) -> Lane:
-    return lane._replace(priority=row["priority"], run_id=row["id"])
+def _taking(asked: TakeRuns, row: Row) -> dict[str, Any]:
+    return {"id": row["id"], "fence": row["fence"], "worker": asked.worker, "expires": asked.now + asked.lease}
+
+
+def _attempt(asked: TakeRuns, row: Row) -> dict[str, Any]:
+    number, fence = row["attempts"] + 1, row["fence"] + 1
+    return {"run_id": row["id"], "number": number, "fence": fence, "worker": asked.worker, "now": asked.now}
+
+
+def _leased(asked: TakeRuns, row: Row) -> dict[str, Any]:
+    data = {"benchmark_index": row["idx"], "attempt": row["attempts"] + 1, "worker": asked.worker}
+    return event(row["job_id"], row["id"], asked.now, "run.leased", data)
 
 
 def _lease(row: Row) -> Lease:
@@ -176,7 +215,7 @@ class WholeQueue:
             for row in (yield run("held_runs"))
         ]  # fmt: skip
         passes = dict.fromkeys((line.lane.tenant for line in lines), 0.0)
-        for row in (yield run("shares", tenants=encode(sorted(passes)).decode())):
+        for row in (yield run("shares", tenants=listed(sorted(passes)))):
             passes[row["tenant"]] = row["pass"]
         return lines, running, passes
 
@@ -193,7 +232,7 @@ def shares_of(lanes: list[Lane], quotas: Quotas) -> Steps[Shares]:
         return Shares(quotas, (), dict.fromkeys(tenants, 0.0))
     held = [Held(*row) for row in (yield run("held"))]
     passes = dict.fromkeys(tenants, 0.0)
-    for row in (yield run("shares", tenants=encode(sorted(tenants)).decode())):
+    for row in (yield run("shares", tenants=listed(sorted(tenants)))):
         passes[row["tenant"]] = row["pass"]
     return Shares(quotas, held, passes)
 
