@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from assay.model.errors import AssayError, UnknownWorker
-from assay.model.fairness import Held, Lane, Shares
+from assay.model.fairness import Held, Lane, Shares, Turns
 from assay.model.forecast import Waiting
-from assay.model.plan import Context, Plan
-from assay.model.protocol import Lease
+from assay.model.protocol import Grant
 from assay.model.quotas import Quotas
 from assay.model.records import Worker
 from assay.model.states import WorkerState
@@ -25,16 +24,18 @@ from assay.store.base import Row, Steps, alone, change_each, run, run_many
 from assay.store.history import event, record
 from assay.store.rows import listed, worker_of
 
-_plan = msgspec.json.Decoder(Plan)
-_context = msgspec.json.Decoder(Context)
 _labels = msgspec.json.Decoder(dict[str, str])
+
+
+PATIENCE = 60_000_000
+"""Microseconds that a run waits for several GPUs before a worker keeps its own for it."""
 
 
 @dataclass(frozen=True)
 class Taken:
     """What a worker is given. `held_back`: there is more for it, but quotas stand against that for now."""
 
-    leases: list[Lease]
+    leases: list[Grant]
     held_back: bool
 
 
@@ -106,33 +107,49 @@ class _Queue:
 
     def serve(self, asked: TakeRuns, worker: Worker, wanted: int) -> Steps[Taken]:
         """Give a worker what it asks for. `wanted`: how many runs it and those after it ask for."""
-        free_gpus = asked.free_gpus
-        lanes = [
-            lane for lane in self._lanes.values() if lane.engine in worker.engines and has(lane, free_gpus, worker.labels)
+        free_gpus, keeps_gpus = asked.free_gpus, False
+        most_gpus = max(free_gpus, len(worker.gpus))
+        suiting = [
+            lane for lane in self._lanes.values() if lane.engine in worker.engines and has(lane, most_gpus, worker.labels)
         ]
-        leases: list[Lease] = []
-        lane = self._shares.next(lanes) if lanes else None
-        while lane is not None and len(leases) < asked.free:
-            line = self._waiting.get(lane.key)
-            if line is None:
-                rows = yield run("ready_in_lane", lane=lane.key, now=asked.now, limit=wanted)
-                line = self._waiting[lane.key] = deque(rows)
-            lanes.remove(lane)
+        turns, leases = Turns(self._shares, suiting), list[Grant]()
+        while len(leases) < asked.free and (lane := turns.next()) is not None:
+            if lane.gpus > free_gpus:
+                keeps_gpus = keeps_gpus or (yield from is_kept_for(lane, asked, worker))
+                continue
+            if lane.gpus and keeps_gpus:
+                continue
+            line = yield from self._line(lane, asked.now, wanted)
+            # What stood first in the lane may not be leased yet.
             if line and line[0]["id"] == lane.run_id:
-                row = line.popleft()
-                leases.append(_lease(row))
-                self._taken.append((asked, row))
-                self._shares.take(lane)
-                free_gpus -= lane.gpus
-            # Otherwise what stood first in the lane may not be leased yet.
-            if line:
-                self._lanes[lane.key] = following = lane._replace(priority=line[0]["priority"], run_id=line[0]["id"])
-                lanes.append(following)
-            else:
-                self._lanes.pop(lane.key, None)
-            lanes = [one for one in lanes if one.gpus <= free_gpus] if lane.gpus else lanes
-            lane = self._shares.next(lanes) if lanes else None
-        return Taken(leases, bool(lanes) and lane is None)
+                for _ in range(asked.free - len(leases) if turns.over else 1):
+                    row = line.popleft()
+                    leases.append(_grant(row))
+                    self._taken.append((asked, row))
+                    self._shares.take(lane)
+                    free_gpus -= lane.gpus
+                    if not line or lane.gpus > free_gpus or self._shares.limit(lane):
+                        break
+            if following := self._follow(lane, line):
+                turns.put(following)
+        return Taken(leases, len(leases) < asked.free and bool(turns.held_back))
+
+    def _line(self, lane: Lane, now: int, wanted: int) -> Steps[deque[Row]]:
+        """Return the runs of a lane that may be leased, first come first."""
+        line = self._waiting.get(lane.key)
+        if line is None:
+            line = self._waiting[lane.key] = deque((yield run("ready_in_lane", lane=lane.key, now=now, limit=wanted)))
+        return line
+
+    def _follow(self, lane: Lane, line: deque[Row]) -> Lane | None:
+        """Return a lane with who is first in it now; None where nobody is."""
+        if not line:
+            self._lanes.pop(lane.key, None)
+            return None
+        first = line[0]
+        following = lane._replace(priority=first["priority"], run_id=first["id"], since=first["available_at"])
+        self._lanes[lane.key] = following
+        return following
 
     def write(self) -> Steps[None]:
         """Write what has been given, and how far each tenant is now."""
@@ -164,16 +181,35 @@ def _leased(asked: TakeRuns, row: Row) -> dict[str, Any]:
     return event(row["job_id"], row["id"], asked.now, "run.leased", data)
 
 
-def _lease(row: Row) -> Lease:
-    return Lease(
+def _grant(row: Row) -> Grant:
+    return Grant(
         run_id=row["id"],
         job_id=row["job_id"],
         index=row["idx"],
         attempt=row["attempts"] + 1,
         fence=row["fence"] + 1,
-        plan=_plan.decode(row["plan"]),
-        context=_context.decode(row["context"]),
+        plan=msgspec.Raw(row["plan"]),
+        context=msgspec.Raw(row["context"]),
     )
+
+
+def is_kept_for(lane: Lane, asked: TakeRuns, worker: Worker) -> Steps[bool]:
+    """Say whether a worker gives its GPUs to nobody else until it has enough of them for the first run of a lane.
+
+    Runs that need fewer would otherwise go on taking each GPU that becomes free. Of the workers that could carry it out only
+    the one that lacks fewest keeps its GPUs, and only once the run has waited for a while.
+    """
+    if asked.now - lane.since < PATIENCE:
+        return False
+    rows = yield run("workers_with_gpus", alive=asked.now - asked.lease)
+    others = [(worker_of(row), row["held_gpus"]) for row in rows if row["name"] != worker.name]
+    lacks = {
+        other.name: lane.gpus - (len(other.gpus) - held)
+        for other, held in others
+        if lane.engine in other.engines and has(lane, len(other.gpus), other.labels)
+    }
+    ours = lane.gpus - asked.free_gpus
+    return all((ours, worker.name) < (lack, name) for name, lack in lacks.items())
 
 
 def has(lane: Lane, gpus: int, labels: Mapping[str, str]) -> bool:
