@@ -31,7 +31,7 @@ def workers() -> None:
     \b
     Examples:
       assay workers list
-      assay workers drain gpu-box
+      assay workers drain gpu-box           # before its machine is switched off
     """
 
 
@@ -82,6 +82,7 @@ def drain(settings: Settings, worker: str) -> None:
     \b
     Examples:
       assay workers drain gpu-box
+      assay workers show gpu-box            # what it still holds
     """
     _tell(settings, Fleet(settings.http()).direct(worker, "drain"))
 
@@ -96,6 +97,7 @@ def pause(settings: Settings, worker: str) -> None:
     \b
     Examples:
       assay workers pause gpu-box
+      assay workers resume gpu-box
     """
     _tell(settings, Fleet(settings.http()).direct(worker, "pause"))
 
