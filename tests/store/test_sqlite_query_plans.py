@@ -29,6 +29,7 @@ ON_PURPOSE = {
     "keys": "the list of all keys, for those who manage them",
     "any_key": "the first key that comes",
     "skip_versions": "a restore, once in the life of a database",
+    "skip_fences": "a restore",
     "skip_export_fences": "a restore",
     "last_event": "the table has one row for each numbered table",
     "skip_events": "a restore; the table has one row for each numbered table",

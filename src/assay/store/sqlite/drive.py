@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import TypeVar
 
 from assay.store.base import Each, News, NotChanged, Operation, Row, Statement, TooManyStatements
+from assay.store.sqlite.several import execute_each
 from assay.store.statements import statements
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ def paced(connection: sqlite3.Connection, operation: Operation[T], news: list[Ne
                     rows = [row for one in step.many for row in connection.execute(sql, one).fetchall()]
                 else:
                     rows = []
-                    changed = connection.executemany(sql, step.many).rowcount
+                    changed = execute_each(connection, sql, step.many)
                     if step.each is Each.CHANGES and changed != len(step.many):
                         raise NotChanged(step.name)
                 yield
