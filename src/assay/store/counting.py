@@ -77,10 +77,13 @@ def hold(moved: Sequence[Moved], cancelled: Collection[str] = ()) -> Steps[dict[
     return {row["id"]: row for row in (yield run("jobs_to_change", ids=listed(ids)))}
 
 
-def recount(held: Mapping[str, Row], moved: Sequence[Moved], cancelled: Collection[str] = ()) -> Steps[None]:
+def recount(
+    held: Mapping[str, Row], moved: Sequence[Moved], events: Sequence[dict[str, Any]], cancelled: Collection[str] = ()
+) -> Steps[None]:
     """Bring jobs that are held, or whose runs changed otherwise, up to date; tell who counts and who asked to be told.
 
-    `cancelled` are jobs that their user has cancelled as a whole.
+    `events` are those of the runs; they are recorded before those of the jobs. `cancelled` are jobs that their user has
+    cancelled as a whole.
     """
     of_job: dict[str, list[Moved]] = {}
     for one in moved:
@@ -98,7 +101,8 @@ def recount(held: Mapping[str, Row], moved: Sequence[Moved], cancelled: Collecti
         changes.append(_row(job, test, exports))
     if changes:
         yield change_each("update_job", changes)
-    yield from record([event(job.row["id"], "", job.now, f"job.{job.state}", {}) for job in tallies if job.changes])
+    ours = [event(job.row["id"], "", job.now, f"job.{job.state}", {}) for job in tallies if job.changes]
+    yield from record([*events, *ours])
     for job, change in zip(tallies, changes, strict=True):
         yield from _tell(job, change["test"])
     for job_id in of_job:

@@ -18,7 +18,7 @@ from assay.model.results import Message, Report, Result, took_s
 from assay.model.states import TERMINAL_RUNS, Cause, RunState, Status, Verdict, permitted, public_status
 from assay.store.base import QUEUE, SLOTS, Signal, Steps, change_each, run_many, worker_topic
 from assay.store.counting import Moved, hold, recount, told_anew
-from assay.store.history import event, record
+from assay.store.history import event
 from assay.store.rows import encode, report_of
 
 _LONGEST_MESSAGE = 1000
@@ -89,8 +89,8 @@ def move(moves: Sequence[Move], cancelled: Collection[str] = ()) -> Steps[None]:
         yield run_many("put_result", results)
     if dropped := [_named(one) for one in moves if one.result is None and one.before.result and (one.ends or one.queues)]:
         yield run_many("drop_result", dropped)
-    yield from record([_event(one, report) for one, report in zip(moves, reports, strict=True)])
-    yield from recount(jobs, moved, cancelled)
+    events = [_event(one, report) for one, report in zip(moves, reports, strict=True)]
+    yield from recount(jobs, moved, events, cancelled)
     for one, how in zip(moves, moved, strict=True):
         if one.before.state in TERMINAL_RUNS and how.status is one.before.status:
             yield from told_anew(one.before.job_id, one.now)
@@ -180,8 +180,7 @@ def revise(revisions: Sequence[Revision]) -> Steps[None]:
         if one.before.grace_until is not None and one.grace_until is not None
     ]:
         yield run_many("extend_grace", graces)
-    yield from record([_reported(how) for how in moved if how.counts])
-    yield from recount(jobs, moved)
+    yield from recount(jobs, moved, [_reported(how) for how in moved if how.counts])
 
 
 def _reported(how: Moved) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from assay.model.states import (
 from assay.store import life
 from assay.store.base import SLOTS, Row, Signal, Steps, alone, ask_each, run, run_many
 from assay.store.counting import Moved, hold, recount
-from assay.store.history import event, record
+from assay.store.history import event
 from assay.store.rows import listed, report_of, run_of
 
 RETRY_DELAY = 1_000_000
@@ -207,8 +207,7 @@ def _await_reports(silent: Sequence[tuple[EndRun, Run]]) -> Steps[None]:
         event(one.job_id, one.id, asked.now, "run.exited", {"exit_code": asked.ending.exit_code, **life.facts(one)})
         for asked, one in silent
     ]
-    yield from record(exits)
-    yield from recount(jobs, moved)
+    yield from recount(jobs, moved, exits)
 
 
 @dataclass(frozen=True)
