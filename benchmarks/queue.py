@@ -38,8 +38,8 @@ _TARGET_MS = 20.0
 """Most milliseconds for a lease from a long queue, at the 99th percentile."""
 
 
-async def leases(stores: dict[str, Store], postgres: Cluster, options: argparse.Namespace) -> list[object]:
-    """Measure leases from a long queue, and print what came of it; return all figures."""
+async def leases(stores: dict[str, Store], postgres: Cluster, database: str, options: argparse.Namespace) -> list[object]:
+    """Measure leases from a long queue, and print what came of it; return all figures. `database`: PostgreSQL's."""
     contenders = {}
     for name, store in stores.items():
         server = postgres if name == "PostgreSQL" else None
@@ -47,6 +47,7 @@ async def leases(stores: dict[str, Store], postgres: Cluster, options: argparse.
             contenders[name, how] = StoreContender(store, 10, server, mixed=True, quotas=quotas)
         await contenders[name, "none"].fill(options.queued)
         progress(f"{name}: {options.queued:,} runs are queued")
+    postgres.sql("VACUUM (ANALYZE)", database)  # as autovacuum does within a minute, at a moment of its own
     workers = max(WORKERS)
     found: dict[tuple[str, str], list[Pace]] = {key: [] for key in contenders}
     for number in range(options.rounds):
@@ -75,16 +76,17 @@ async def _in_stores(
     figures: dict[str, object] = {}
     for part in parts:
         async with AsyncExitStack() as stack:
+            database = postgres.create_database()
             stores: dict[str, Store] = {
                 "SQLite": SqliteStore(options.folder / f"{part}.db"),
-                "PostgreSQL": await PostgresStore.open(postgres.url(postgres.create_database())),
+                "PostgreSQL": await PostgresStore.open(postgres.url(database)),
             }
             for store in stores.values():
                 stack.push_async_callback(store.close)
             if part == "claims":
                 figures[part] = await claims(stores, postgres, redis, options)
             else:
-                figures[part] = await leases(stores, postgres, options)
+                figures[part] = await leases(stores, postgres, database, options)
     return figures
 
 
@@ -112,13 +114,14 @@ def main() -> None:
         redis_server() as redis,
         tempfile.TemporaryDirectory(prefix="assay-queue-", dir=options.folder.resolve()) as folder,
     ):
-        options.folder = Path(folder)
+        options.folder, load = Path(folder), os.getloadavg()[0]
         if options.folder.stat().st_dev != Path(tempfile.gettempdir()).stat().st_dev:
             print("PostgreSQL and Redis have their files on another disk: set TMPDIR or --folder.", file=sys.stderr)
         in_stores = [part for part in parts if part != "makespan"]
         figures = eventloop.run(_in_stores(postgres, redis, in_stores, options))
         if "makespan" in parts:
             figures["makespan"] = makespans(redis, options)
+    print(f"\nThe machine has {os.cpu_count()} cores; its load was {load:.1f} before and is {os.getloadavg()[0]:.1f} now.")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
