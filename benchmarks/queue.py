@@ -1,12 +1,13 @@
 """The queue: what it costs to hand a run to a worker and to take it back, against queue libraries on Redis and PostgreSQL.
 
     python -m benchmarks.queue [--rounds 3] [--runs 300] [--batch 500] [--queued 100000] [--noops 1000] [--slots N]
-                               [--only claims|leases|makespan] [--quick] [--json FILE]
+                               [--only claims|disk|leases|makespan] [--quick] [--json FILE]
 
-Three parts. *Claims*: workers take a run, end it and take the next, and do nothing else; beside them the disk's own commits
-and the peers, saq and procrastinate (`uv sync --group peer` brings them). *Leases*: how long a worker waits for a run when
-very many are queued, of many tenants, providers and priorities. *Makespan*: many runs from submit to completed, each a
-process that does nothing. All take turns, and the figures are medians over the rounds. CPU is user and system, for one run.
+Four parts. *Claims*: workers take a run, end it and take the next, and do nothing else; so do those of saq and procrastinate
+(`uv sync --group peer` brings them). *Disk*: one such worker against the commits that the disk allows. *Leases*: how long a
+worker waits for a run when very many are queued, of many tenants, providers and priorities. *Makespan*: many runs, from
+submit to completed, each a process that does nothing. All take turns; figures are medians over the rounds, CPU is user and
+system.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from assay.store.postgres import PostgresStore
 from assay.store.sqlite import SqliteStore
 from benchmarks.pace import Pace, Watch, middle, progress
 from benchmarks.queue_claims import WORKERS, claims
+from benchmarks.queue_disk import disks
 from benchmarks.queue_makespan import makespans
 from benchmarks.queue_peers import imported
 from benchmarks.queue_store import PROVIDERS, QUOTAS, TENANTS, StoreContender
@@ -85,6 +87,8 @@ async def _in_stores(
                 stack.push_async_callback(store.close)
             if part == "claims":
                 figures[part] = await claims(stores, postgres, redis, options)
+            elif part == "disk":
+                figures[part] = await disks(stores, postgres, options)
             else:
                 figures[part] = await leases(stores, postgres, database, options)
     return figures
@@ -99,14 +103,14 @@ def main() -> None:
     parser.add_argument("--queued", type=int, default=100_000, help="runs in the long queue")
     parser.add_argument("--noops", type=int, default=1000, help="runs that are processes")
     parser.add_argument("--slots", type=int, default=os.cpu_count() or 1, help="how many of those at a time")
-    parser.add_argument("--only", default="", help="only parts whose name contains this: claims, leases, makespan")
+    parser.add_argument("--only", default="", help="only parts whose name contains this: claims, disk, leases, makespan")
     parser.add_argument("--quick", action="store_true", help="few of everything, one round: to try it out")
     parser.add_argument("--folder", type=Path, default=Path(), help="where the files are made: a disk, not memory")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.runs, options.batch, options.queued, options.noops = 1, 50, 100, 3000, 50
-    parts = [part for part in ("claims", "leases", "makespan") if options.only in part]
+    parts = [part for part in ("claims", "disk", "leases", "makespan") if options.only in part]
     for name in ("saq", "procrastinate"):
         imported(name)
     with (

@@ -1,18 +1,13 @@
-"""Takes and ends of runs: Assay's stores, the disk below them, and the peers, in turns."""
+"""Takes and ends of runs: Assay's stores and the peers, in turns."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import sqlite3
-import statistics
-import time
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
-from pathlib import Path
 
-import asyncpg
 from tests.postgres import Cluster
 from tests.redis_server import RedisServer
 
@@ -27,51 +22,12 @@ WORKERS = {1: 1, 4: 2, 16: 4}
 
 _SHAPES = {1: "1 run a job", 10: "10 runs a job"}
 _BATCHES = 3
-_TARGET = 0.8
-"""Share of half of the disk's commits that one worker should come to: each of its runs is two commits."""
 
 Key = tuple[str, int, int]
 """A contender's name, how many workers it has, and how many runs each asks for at once."""
 
 
-class SqliteDisk:
-    """A SQLite file with the settings of the store's, and nothing else: each transaction inserts one small row."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, text TEXT)")
-
-    async def commits_per_second(self, commits: int) -> float:
-        """Return how many transactions a second are committed, one after another."""
-        execute, began = self._connection.execute, time.perf_counter()
-        for _ in range(commits):
-            execute("BEGIN IMMEDIATE")
-            execute("INSERT INTO rows (text) VALUES (?)", ("x" * 50,))
-            execute("COMMIT")
-        return commits / (time.perf_counter() - began)
-
-
-class PostgresDisk:
-    """The same in a database of the PostgreSQL server that the store is on, over one connection."""
-
-    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        self._connection = connection
-
-    async def commits_per_second(self, commits: int) -> float:
-        """Return how many transactions a second are committed, one after another."""
-        await self._connection.execute("CREATE TABLE IF NOT EXISTS rows (id bigserial PRIMARY KEY, text text)")
-        insert = await self._connection.prepare("INSERT INTO rows (text) VALUES ($1)")
-        began = time.perf_counter()
-        for _ in range(commits):
-            await insert.fetch("x" * 50)
-        return commits / (time.perf_counter() - began)
-
-
-async def claims(
-    stores: Mapping[str, Store], postgres: Cluster, redis: RedisServer, options: Namespace
-) -> dict[str, object]:
+async def claims(stores: Mapping[str, Store], postgres: Cluster, redis: RedisServer, options: Namespace) -> list[object]:
     """Measure, and print what came of it; return all figures."""
     async with AsyncExitStack() as stack:
         procrastinate = Procrastinate(postgres, max(WORKERS))
@@ -79,49 +35,32 @@ async def claims(
         for library in libraries:
             stack.push_async_callback(library.close)
         await procrastinate.open()
-        connection = await asyncpg.connect(postgres.url(postgres.create_database()))
-        stack.push_async_callback(connection.close)
-        disks: dict[str, SqliteDisk | PostgresDisk] = {
-            "SQLite": SqliteDisk(options.folder / "disk.db"),
-            "PostgreSQL": PostgresDisk(connection),
-        }
-        ours = {
-            f"{name}, {shape}": StoreContender(store, per_job, postgres if name == "PostgreSQL" else None)
-            for name, store in stores.items()
-            for per_job, shape in _SHAPES.items()
-        }
+        ours = of_stores(stores, postgres)
         peers: dict[str, Contender] = {library.name: library for library in libraries}
         found: dict[Key, list[Pace]] = {}
-        commits: dict[str, list[float]] = {name: [] for name in disks}
-        shares: dict[str, list[float]] = {name: [] for name in ours}
         for contender in (*ours.values(), *peers.values()):
             await turn(contender, 1, 20)  # the first is slower
         for number in range(options.rounds):
             for key, contender in _turns(ours, peers, options.batch):
                 name, workers, batch = key
                 runs = options.runs * WORKERS[workers] if batch == 1 else _BATCHES * batch
-                disk = name.partition(",")[0]
-                alone = name in ours and workers == batch == 1
-                around = [await disks[disk].commits_per_second(runs)] if alone else []
                 pace = await turn(contender, workers, runs, batch)
                 found.setdefault(key, []).append(pace)
-                if alone:
-                    around.append(await disks[disk].commits_per_second(runs))
-                    commits[disk] += around
-                    shares[name].append(pace.per_second / (statistics.mean(around) / 2))
                 progress(f"round {number + 1}: {name}, {workers} x {batch}: {figure(pace.per_second)} runs/s")
     medians = {key: middle(paces) for key, paces in found.items()}
     print(f"## Claims\n\nMedians of {options.rounds} rounds. {_versions()}\n")
     print(_paces(medians), end="\n\n")
     print("Against the peers with as many workers; CPU of all processes together. Above 1 Assay is the better.\n")
     print(_ratios(ours, peers, medians), end="\n\n")
-    print(_disk(commits, shares, medians), end="\n\n")
+    return [{"queue": name, "workers": n, "batch": batch, **asdict(pace)} for (name, n, batch), pace in medians.items()]
+
+
+def of_stores(stores: Mapping[str, Store], postgres: Cluster) -> dict[str, StoreContender]:
+    """Return a contender for each store and each shape of jobs, by name."""
     return {
-        "paces": [
-            {"queue": name, "workers": n, "batch": batch, **asdict(pace)} for (name, n, batch), pace in medians.items()
-        ],
-        "commits_per_second": commits,
-        "shares": shares,
+        f"{name}, {shape}": StoreContender(store, per_job, postgres if name == "PostgreSQL" else None)
+        for name, store in stores.items()
+        for per_job, shape in _SHAPES.items()
     }
 
 
@@ -164,16 +103,6 @@ def _ratios(ours: Iterable[str], peers: Iterable[str], medians: Mapping[Key, Pac
 
 def _short(name: str) -> str:
     return name.replace(", Redis with appendfsync", "").partition(",")[0]
-
-
-def _disk(commits: Mapping[str, Sequence[float]], shares: Mapping[str, Sequence[float]], medians: Mapping[Key, Pace]) -> str:
-    rows = [
-        [f"{name}: one row a transaction", figure(statistics.median(rates)), "-", "-"] for name, rates in commits.items()
-    ]
-    for name, found in shares.items():
-        share = f"{statistics.median(found):.2f}"
-        rows.append([f"{name}: one worker", figure(2 * medians[name, 1, 1].per_second), share, str(_TARGET)])
-    return markdown(("one after another", "commits/s", "share of the disk's", "target"), rows)
 
 
 def _versions() -> str:
