@@ -22,6 +22,7 @@ WORKERS = {1: 1, 4: 2, 16: 4}
 
 _SHAPES = {1: "1 run a job", 10: "10 runs a job"}
 _BATCHES = 3
+"""How many of them one turn has."""
 
 Key = tuple[str, int, int]
 """A contender's name, how many workers it has, and how many runs each asks for at once."""
