@@ -35,9 +35,11 @@ chaos: .venv/ready postgresql redis
 	.venv/bin/python -m tests.chaos $(CHAOS)
 
 # Figures, not tests: see docs/performance.md.
-bench: .venv/ready postgresql
+bench: .venv/ready postgresql redis
+	@if command -v uv >/dev/null 2>&1; then uv sync --quiet --frozen --group peer; else $(PYTHON) -m uv sync --quiet --frozen --group peer; fi
 	.venv/bin/python -m benchmarks.job_latency
 	.venv/bin/python -m benchmarks.api
+	.venv/bin/python -m benchmarks.queue
 
 # The tests start private PostgreSQL servers of their own; this only sees that the programs are there.
 postgresql:
