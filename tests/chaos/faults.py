@@ -93,7 +93,7 @@ class Trouble:
         of = fault.kind.of
         if of in ("server", "worker"):
             self._to_part(fault, self._fleet.part(fault.target))
-        elif of in ("host", "engine"):
+        elif of in ("host", "engine", "guard"):
             self._below(fault, self._fleet.part(fault.target))
         elif of == "database":
             self._to_database(fault)
@@ -143,7 +143,8 @@ class Trouble:
 
     def _below(self, fault: Fault, part: Part) -> None:
         """Befall one of the processes that a worker has started."""
-        alive = part.program.engine_hosts if fault.kind.of == "host" else part.program.engines
+        program = part.program
+        alive = {"host": program.engine_hosts, "engine": program.engines, "guard": program.guards}[fault.kind.of]
         pid = _one_of(alive, fault.pick)
         if fault.kind.name == "kill":
             with contextlib.suppress(ProcessLookupError):

@@ -84,7 +84,7 @@ class Fleet:
     def targets(self) -> dict[str, list[str]]:
         """Return what a fault may befall, by sort."""
         workers = list(self.workers)
-        found = {"server": list(self.servers), "worker": workers, "host": workers, "engine": workers}
+        found = {"server": list(self.servers), "worker": workers, "host": workers, "engine": workers, "guard": workers}
         if self.database:
             found |= {"database": ["postgres"], "store link": list(self.links)}
         if self.redis:

@@ -29,9 +29,9 @@ EXPLAINED: Mapping[str, frozenset[str]] = {
     "lease_lost": _ANY_PART,
     "released": _ANY_PART,
     "worker_error": _ANY_PART,
-    "engine_died": frozenset({"engine", "host", "worker"}),
+    "engine_died": frozenset({"engine", "host", "guard", "worker"}),
     "engine_error": frozenset({"worker full disk", "worker file size"}),
-    "process_exited": _ANY_PART | {"engine"},
+    "process_exited": _ANY_PART | {"engine", "guard"},
 }
 """Why a run may have failed: the code, and what must have been befallen for it, in general or by what."""
 

@@ -46,6 +46,8 @@ KINDS = (
     Kind("kill", 3, (0.0, 0.0), "engine"),
     Kind("stop", 1, _SHORT, "engine"),
     Kind("stop", 0.5, _LONG, "engine"),
+    Kind("kill", 2, (0.0, 0.0), "guard"),
+    Kind("stop", 1, _SHORT, "guard"),
     Kind("kill", 2, (0.0, 1.5), "database"),
     Kind("restart", 2, (0.0, 1.5), "database", ("fast", "immediate")),
     Kind("stop", 1, _SHORT, "database"),

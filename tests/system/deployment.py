@@ -88,9 +88,13 @@ class Program:
         hosts = [pid for pid, command in self.processes().items() if "inside" in command and " host " in command]
         return [pid for pid in hosts if parent(pid) not in hosts]
 
+    def guards(self) -> list[int]:
+        """Return the pids of the guards below which programs are started, and of the process that forks those."""
+        return [pid for pid, command in self.processes().items() if "launch/__main__" in command]
+
     def engines(self) -> list[int]:
-        """Return the pids of engines at work: whatever is no worker and no engine host."""
-        others = {*self.engine_hosts(), *self.workers()}
+        """Return the pids of engines at work: whatever is no worker, no engine host and no guard."""
+        others = {*self.engine_hosts(), *self.workers(), *self.guards()}
         return [pid for pid in self.processes() if pid not in others]
 
     def left_of_runs(self) -> list[Path]:

@@ -18,7 +18,7 @@ import pytest
 
 from assay.config import data_dir, engines_dir
 
-from .deployment import Deployment, kill, wait_until
+from .deployment import Deployment, kill, parent, wait_until
 
 _ADAPTER = Path(__file__).with_name("misbehaving_adapter.py")
 _NOWHERE = "http://127.0.0.1:9/v1"
@@ -101,6 +101,22 @@ def test_no_daemon_outlives_a_cancel_or_its_worker(start: Callable[..., Deployme
         wait_until(partial(_dead, pid), 10, f"the end of the daemon after the {end}")
         (notes / "ready").unlink()
         (notes / "daemon").unlink()
+
+
+def test_no_daemon_outlives_its_guard_and_the_next_run_has_another(start: Callable[..., Deployment], notes: Path) -> None:
+    deployment = start()
+    job_id = _run(deployment, "daemon-and-stays")
+    wait_until(lambda: _lines(notes / "ready"), 20, "the adapter")
+    pid = _daemon(notes)
+    for guard in deployment.guards():
+        if set(map(parent, deployment.engines())) & {guard}:
+            kill(guard)
+    wait_until(partial(_dead, pid), 10, "the end of the daemon")
+    (row,) = deployment.ended(job_id)["status"]["benchmarks"]
+    assert "killed by signal 9" in row["error_message"]["message"]
+    assert not deployment.engines()
+    (notes / "daemon").unlink()
+    assert deployment.ended(_run(deployment, "daemon"))["status"]["state"] == "completed"
 
 
 def test_a_flood_of_output_is_drained_and_its_last_line_kept(start: Callable[..., Deployment]) -> None:

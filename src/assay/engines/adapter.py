@@ -77,6 +77,7 @@ class AdapterExecutor:
                 folder=assignment.files or assignment.folder,
                 marker=marker,
             ),
+            guards=self._site.guards,
             stop=assignment.stop,
             timeout_s=timeout_s,
             output=assignment.log,

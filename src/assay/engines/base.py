@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from assay.artifacts.snapshots import Files
 from assay.model.protocol import Ending, Lease
+from assay.runtimes.guards import Guards
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class Site:
     run_timeout_s: float
     marker: str
     """`NAME=value` for the environment of every process that the worker starts."""
+    guards: Guards
+    """Below them the processes of runs are started."""
 
 
 @dataclass(frozen=True)

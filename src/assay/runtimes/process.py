@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assay.runtimes import tree
+from assay.runtimes.guards import Guards
+from assay.runtimes.pipes import Pipe
 
-_LAUNCH = Path(__file__).with_name("launch.py")
 _STOP_GRACE_S = 0.8
 """Between SIGTERM and SIGKILL: a cancelled run is gone within two seconds."""
 
@@ -48,73 +45,46 @@ class Ended:
 async def run(
     command: Command,
     *,
+    guards: Guards,
     stop: asyncio.Event,
     timeout_s: float,
     output: Callable[[str, bytes], None],
     started: Callable[[], Awaitable[None]],
 ) -> Ended:
-    """Run a command to its end; give each chunk of its output to `output` (stream name, bytes).
+    """Run a command to its end, below one of `guards`; give each chunk of its output to `output` (stream name, bytes).
 
     Ends the whole tree when `stop` is set, when the time is over, when this task is cancelled, and when the first process
     has ended and left others behind. Raises OSError when the program cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-S",
-        str(_LAUNCH),
-        str(os.getpid()),
-        json.dumps(dict(command.limits)),
-        "--",
-        *command.arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(command.environment),
-        cwd=command.folder,
-        start_new_session=True,
-        pass_fds=command.descriptors,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    readers = [
-        asyncio.create_task(_drain("stdout", process.stdout, output)),
-        asyncio.create_task(_drain("stderr", process.stderr, output)),
-    ]
+    program = {
+        "program": list(command.arguments),
+        "environment": dict(command.environment),
+        "folder": str(command.folder),
+        "limits": dict(command.limits),
+        "numbers": [1, 2, *command.descriptors],
+        "grace_s": _STOP_GRACE_S,
+    }
+    pipes = [Pipe(lambda data: output("stdout", data)), Pipe(lambda data: output("stderr", data))]
+    try:
+        guard = await guards.start(program, [*(pipe.write_end for pipe in pipes), *command.descriptors])
+    except BaseException:
+        for pipe in pipes:
+            pipe.abandon()
+        raise
+    for pipe in pipes:
+        pipe.begin()
     stopped = timed_out = False
-    ending = asyncio.create_task(_exited(process.pid))
     stopping = asyncio.create_task(stop.wait())
     try:
         await started()
-        done, _ = await asyncio.wait((stopping, ending), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        stopped, timed_out = stop.is_set() and ending not in done, not done
+        done, _ = await asyncio.wait((stopping, guard.answer), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        stopped, timed_out = stop.is_set() and guard.answer not in done, not done
     finally:
-        # The number of a process that has ended may be another's by now.
-        root, grace_s = (None, 0.0) if ending.done() else (process.pid, _STOP_GRACE_S)
-        await asyncio.shield(tree.end(root, command.marker, grace_s=grace_s))
-        # Pipes close with the last process of the tree, and none is left.
-        closing = [*readers, asyncio.create_task(process.wait())]
-        await asyncio.wait(closing, timeout=2.0)
-        for task in (*closing, ending, stopping):
-            task.cancel()
-    return Ended(-9 if process.returncode is None else process.returncode, stopped, timed_out)
-
-
-async def _exited(pid: int) -> None:
-    """Return when the process itself has ended: `Process.wait` waits for everybody who holds its pipes, too."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(descriptor, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-
-
-async def _drain(name: str, stream: asyncio.StreamReader, output: Callable[[str, bytes], None]) -> None:
-    while chunk := await stream.read(1 << 16):
-        output(name, chunk)
+        stopping.cancel()
+        try:
+            code = await asyncio.shield(guards.end(guard, command.marker, _STOP_GRACE_S))
+        finally:
+            # They close with the last process of the tree, and none is left.
+            for pipe in pipes:
+                await pipe.drained()
+    return Ended(-9 if code is None else code, stopped, timed_out)

@@ -26,6 +26,7 @@ from assay.model.placement import problem
 from assay.model.protocol import PROTOCOL, Heartbeat, LeaseRequest, Registered, Registration
 from assay.model.states import WorkerState
 from assay.runtimes import tree
+from assay.runtimes.guards import Guards
 from assay.worker import folders, machine
 from assay.worker.attempt import Attempt, Place, finish
 from assay.worker.claim import check_name, claim
@@ -113,12 +114,14 @@ class _Worker:
 
     async def _work(self) -> None:
         options = self._options
-        killed = await asyncio.to_thread(tree.kill_marked, self._marker)
+        killed = await asyncio.to_thread(tree.end_worker, self._marker)
         if killed:
             log.warning("ended %d processes that an earlier worker left behind", killed)
         await asyncio.to_thread(shutil.rmtree, self._hosts_dir, ignore_errors=True)
         await asyncio.to_thread(folders.sweep, self._runs_dir, options.keep_folders_s)
-        site = Site(options.engines_dir, self._hosts_dir, options.max_log_bytes, options.run_timeout_s, self._marker)
+        guards = Guards(self._marker)
+        limits = (options.max_log_bytes, options.run_timeout_s)
+        site = Site(options.engines_dir, self._hosts_dir, *limits, self._marker, guards)
         self._executors = executors(site)
         for executor in self._executors.values():
             executor.begin()
@@ -133,8 +136,9 @@ class _Worker:
                 await self._end_all(drop=self._orphaned)
                 for executor in self._executors.values():
                     await executor.close()
+                await guards.close()
                 await gateway.close()
-                await asyncio.to_thread(tree.kill_marked, self._marker)
+                await asyncio.to_thread(tree.end_worker, self._marker)
 
     async def _sweep(self) -> None:
         """Delete the folders of runs that have been kept for long enough, for ever."""

@@ -25,6 +25,7 @@ from assay.engines.lm_eval.spec import LmEvalSpec
 from assay.engines.lm_eval.warm import EngineHost, HostUnavailable
 from assay.model.protocol import Ending
 from assay.runtimes import process, tree
+from assay.runtimes.pipes import Pipe
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +130,8 @@ class LmEvalExecutor:
     ) -> process.Ended | None:
         """Run as a fork of the host; None when there is no host to be had and nothing has run."""
         await self.warm_up()
-        pipes = [_Pipe(lambda data: assignment.log("stdout", data)), _Pipe(lambda data: assignment.log("stderr", data))]
-        control = _Pipe(channel.feed)
+        pipes = [Pipe(lambda data: assignment.log("stdout", data)), Pipe(lambda data: assignment.log("stderr", data))]
+        control = Pipe(channel.feed)
         try:
             hosted = await self._host.run(
                 spec_path,
@@ -163,14 +164,14 @@ class LmEvalExecutor:
             hosted.kill()
             exit_ = await asyncio.shield(hosted.wait())
             # The host ends the run's process group; this, what left the group.
-            await asyncio.shield(tree.end(None, _marker(assignment), grace_s=0.0))
+            await asyncio.shield(tree.end(_marker(assignment)))
             for pipe in (*pipes, control):
                 await pipe.drained()
         channel.host_died = exit_.host_died
         return process.Ended(exit_.returncode if exit_.returncode is not None else -9, stopped, timed_out)
 
     async def _run_cold(self, assignment: Assignment, spec: LmEvalSpec, spec_path: Path, channel: _Channel) -> process.Ended:
-        control = _Pipe(channel.feed)
+        control = Pipe(channel.feed)
 
         async def started() -> None:
             control.begin()
@@ -186,7 +187,7 @@ class LmEvalExecutor:
         assignment: Assignment,
         spec: LmEvalSpec,
         spec_path: Path,
-        control: _Pipe,
+        control: Pipe,
         started: Callable[[], Awaitable[None]],
     ) -> process.Ended:
         return await process.run(
@@ -197,6 +198,7 @@ class LmEvalExecutor:
                 marker=_marker(assignment),
                 descriptors=(control.write_end,),
             ),
+            guards=self._site.guards,
             stop=assignment.stop,
             timeout_s=assignment.lease.context.timeout_s or self._site.run_timeout_s,
             output=assignment.log,
@@ -323,49 +325,3 @@ class _Channel:
             self.error = event
         elif kind == "warning":
             self.warnings.append(str(event.get("message", "")))
-
-
-class _Pipe:
-    """A pipe whose write end goes to another process, and whose read end is drained here."""
-
-    def __init__(self, take: Callable[[bytes], None]) -> None:
-        self._take = take
-        self._read_end, self.write_end = os.pipe()
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._begun = False
-
-    def begin(self) -> None:
-        """Close our write end and read until all others are closed."""
-        self._begun = True
-        os.close(self.write_end)
-        os.set_blocking(self._read_end, False)
-        asyncio.get_running_loop().add_reader(self._read_end, self._readable)
-
-    def abandon(self) -> None:
-        """Close both ends."""
-        os.close(self.write_end)
-        os.close(self._read_end)
-
-    async def drained(self, timeout_s: float = 2.0) -> None:
-        """Wait until everything has been read; close what was never begun."""
-        if not self._begun:
-            self.abandon()
-            return
-        await asyncio.wait([self._done], timeout=timeout_s)
-        if not self._done.done():
-            self._finish()
-
-    def _readable(self) -> None:
-        try:
-            data = os.read(self._read_end, 1 << 16)
-        except BlockingIOError:
-            return
-        if data:
-            self._take(data)
-        else:
-            self._finish()
-
-    def _finish(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._read_end)
-        os.close(self._read_end)
-        self._done.set_result(None)
