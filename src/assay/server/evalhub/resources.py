@@ -25,7 +25,7 @@ from assay.scheduler.identifiers import new_id, now
 from assay.scheduler.offerings import of_resource
 from assay.server.body import read_json
 from assay.server.evalhub.paging import Window, kept_page, page_of
-from assay.server.evalhub.queries import Parameters, list_match, matches, scalar_match
+from assay.server.evalhub.queries import Parameters, matches
 from assay.server.evalhub.rendering import entry_document
 from assay.server.evalhub.unknown import warning_of
 from assay.server.permissions import author, code_of_resource, require_code_permission, require_owner
@@ -218,9 +218,9 @@ class _Filter:
         if scope not in ("", "system", "tenant"):
             raise QueryValueNotAllowed(name="scope", values="system|tenant")
         self._scope = scope
-        self._scalars = {name: scalar_match(value) for name in ("name", "category") if (value := parameters.text(name))}
-        self._owner = scalar_match(owner) if owner else None
-        self._lists = {name: list_match(value) for name in ("tags", *_LISTS) if (value := parameters.text(name))}
+        self._scalars = {name: match for name in ("name", "category") if (match := parameters.scalar(name))}
+        self._owner = parameters.scalar("owner")
+        self._lists = {name: match for name in ("tags", *_LISTS) if (match := parameters.listed(name))}
         self.sort_by = parameters.text("sort_by")
         if self.sort_by and self.sort_by.removeprefix("-") not in SORTS:
             raise QueryValueNotAllowed(name="sort_by", values="|".join(SORTS))
