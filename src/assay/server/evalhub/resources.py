@@ -51,6 +51,8 @@ class Face:
     read_only: type[AssayError]
     rules: patching.Rules
     parameters: Sequence[str]
+    patches_first: bool = False
+    """Whether a patch of a read-only entry is applied, and refused for what it makes of it, before that is said."""
 
     def read(self, body: Any) -> dict[str, Any]:
         """Return a normalised body. Raises InvalidJson, ValidationFailed."""
@@ -113,9 +115,9 @@ class Face:
         at = services(request)
         limit = at.settings.max_body_bytes
         operations = await read_json(request, limit, lambda posted: patching.read(posted, self.rules))
-        self._writable(request, await self._entry(request, at))
+        entry = await self._entry(request, at)
 
-        def change(before: Resource) -> dict[str, Any]:
+        def change(before: Resource | Entry) -> dict[str, Any]:
             shape, _ = KINDS[self.kind]
             patched = patching.apply(shape, before.body, operations)
             owned = {name: patched[name] for name in _OWNED if patched.get(name)}
@@ -124,6 +126,9 @@ class Face:
                 raise ValidationFailed(error="pinned_order must be 0 or positive")
             return owned | self.read(patched)
 
+        if entry.is_system and self.patches_first:
+            await asyncio.to_thread(change, entry)
+        self._writable(request, entry)
         return await self._change(request, at, change)
 
     async def delete(self, request: Request) -> Response:
@@ -257,6 +262,7 @@ PROVIDERS = Face(
     ReadOnlyProvider,
     patching.PROVIDER_RULES,
     (*_COMMON, "benchmarks", "name", "tags", "owner", "scope"),
+    patches_first=True,
 )
 COLLECTIONS = Face(
     "collection",
