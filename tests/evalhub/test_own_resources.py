@@ -177,6 +177,10 @@ def test_an_operation_that_does_not_apply_is_told_in_the_contracts_words(
         ([{"op": "replace", "path": "/name", "value": ""}], "request_validation_failed"),
         ([{"op": "replace", "path": "/benchmarks", "value": []}], "request_validation_failed"),
         ([{"op": "replace", "path": "/pinned_order", "value": -1}], "request_validation_failed"),
+        *(
+            ([{"op": "replace", "path": "/pinned_order", "value": value}], "invalid_json_request")
+            for value in ("1", True, [1], 1.5, 2**63)
+        ),
         ({"resource": {"id": "x"}}, "unallowed_patch"),
         ("text", "invalid_json_request"),
     ],

@@ -23,6 +23,7 @@ _NUMERIC_HOST: Final = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)", re.ASCII)
 """What resolvers read as an IPv4 address, in whatever notation (127.1, 0x7f000001)."""
 _HOST: Final = re.compile(r"[a-z0-9._-]+", re.ASCII)
 _QUANTITY_TEXT: Final = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
+_WEB: Final = ("http", "https")
 _BLOCKED_HOSTS: Final = {"localhost", "localhost.localdomain", "metadata", "metadata.google.internal"}
 _BLOCKED_ENDS: Final = (".cluster.local", ".svc", ".local", ".localhost")
 
@@ -33,19 +34,21 @@ def tag_name(value: str) -> bool:
 
 
 def absolute_url(value: str) -> bool:
-    """An absolute URL with a scheme, without control characters (which `urlsplit` would pass over)."""
+    """An absolute URL with a scheme, without control characters (which `urlsplit` would pass over); one of the web has a
+    host, and no host has blanks."""
     if _CONTROL.search(value) or value != value.strip():
         return False
     try:
         parts = urlsplit(value)
-        return bool(parts.scheme and (parts.netloc or parts.path)) and parts.port != -1
+        reached = bool(parts.hostname) if parts.scheme in _WEB else bool(parts.netloc or parts.path)
+        return bool(parts.scheme) and reached and not re.search(r"\s", parts.netloc) and parts.port != -1
     except ValueError:
         return False
 
 
 def http_url(value: str) -> bool:
     """An http or https URL with a host."""
-    return absolute_url(value) and urlsplit(value).scheme in ("http", "https") and bool(urlsplit(value).hostname)
+    return absolute_url(value) and urlsplit(value).scheme in _WEB
 
 
 def public_git_url(value: str) -> bool:

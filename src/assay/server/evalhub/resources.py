@@ -121,9 +121,8 @@ class Face:
             shape, _ = KINDS[self.kind]
             patched = patching.apply(shape, before.body, operations)
             owned = {name: patched[name] for name in _OWNED if patched.get(name)}
-            order = owned.get("pinned_order", 0)
-            if not isinstance(order, int) or isinstance(order, bool) or order < 0:
-                raise ValidationFailed(error="pinned_order must be 0 or positive")
+            if "pinned_order" in owned:
+                owned["pinned_order"] = _read_order(owned["pinned_order"])
             return owned | self.read(patched)
 
         if entry.is_system and self.patches_first:
@@ -211,6 +210,15 @@ class Face:
     ) -> Response:
         counts = await at.store.scan(JobsOfCollections(caller(request).tenant)) if self.kind == "collection" else {}
         return json_bytes(_document(entry, True, counts.get(entry.id, 0)) + b"\n", status, headers)
+
+
+def _read_order(value: Any) -> int:
+    """Return the place of a collection. Raises InvalidJson for what is no whole number of 64 bits, ValidationFailed."""
+    failures: list[shapes.Failure] = []
+    order = shapes.Integer(least=0).read(value, "pinned_order", failures)
+    if failures:
+        raise ValidationFailed(error="pinned_order must be 0 or positive")
+    return order
 
 
 class _Filter:
