@@ -63,7 +63,8 @@ def public_git_url(value: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         # A name in another script may be mapped to an inner one by the resolver; its punycode form is what is checked.
-        return bool(_HOST.fullmatch(host)) and not _NUMERIC_HOST.fullmatch(host)
+        bracketed = "[" in parts.netloc  # an address of a kind that nobody has defined yet
+        return bool(_HOST.fullmatch(host)) and not bracketed and not _NUMERIC_HOST.fullmatch(host)
     return leads_outward(address)
 
 
