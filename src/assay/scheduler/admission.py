@@ -43,7 +43,7 @@ from assay.store.jobs import CreateJob
 _CREDENTIAL = re.compile(
     r"(?i)^(api[-_]?key|apikey|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer)$"
 )
-_CREDENTIAL_IN_URL = re.compile(r"(?i)^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@")
+_CREDENTIAL_IN_URL = re.compile(r"(?i)^[a-z][a-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@")
 _LONGEST_TAG = 5000
 _LARGE = 1 << 15
 """Bytes of JSON that are searched in some ten milliseconds at most."""
