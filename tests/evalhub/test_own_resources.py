@@ -324,6 +324,31 @@ def test_a_collection_job_keeps_its_snapshot_when_the_collection_goes(tenant: Ap
     assert ended["collection"]["id"] == collection_id
 
 
+def test_a_collection_job_keeps_its_snapshot_when_the_collection_changes(tenant: Api) -> None:
+    path = f"{COLLECTIONS}/{_made(tenant, COLLECTIONS, _collection(pass_criteria={'threshold': 0}))}"
+    job = tenant.post(JOBS, job_body(benchmarks=[], collection={"id": path.rpartition("/")[2]})).json
+    changed = _collection(benchmarks=[{"id": "loss", "provider_id": "scored"}], pass_criteria={"threshold": 0.9})
+    assert tenant.call("PUT", path, changed).status == 200
+    assert tenant.call("PATCH", path, {"benchmarks": changed["benchmarks"] * 3}).status == 200
+
+    _run(tenant, job["resource"]["id"], 1, "loss", {"l": 1})
+    _run(tenant, job["resource"]["id"], 0, "judged", {"acc": 0.1})
+    ended = tenant.get(f"{JOBS}/{job['resource']['id']}").json
+    assert ended["collection"] == job["collection"]
+    assert [row["id"] for row in ended["results"]["benchmarks"]] == ["judged", "loss"]  # though reported the other way round
+    assert ended["results"]["test"] == {"score": 0.1, "threshold": 0, "pass": True}
+
+
+def test_what_a_provider_says_for_others_to_read_is_kept(tenant: Api) -> None:
+    path = f"{PROVIDERS}/{_made(tenant, PROVIDERS, {'name': 'p', 'custom': {'a': 1}})}"
+    assert tenant.get(path).json["custom"] == {"a": 1}
+    assert tenant.call("PATCH", path, [{"op": "add", "path": "/custom/b", "value": [2]}]).json["custom"] == {
+        "a": 1,
+        "b": [2],
+    }
+    assert "custom" not in tenant.call("PATCH", path, [{"op": "remove", "path": "/custom"}]).json
+
+
 def test_overrides_must_name_what_the_collection_has(tenant: Api) -> None:
     collection_id = _made(tenant, COLLECTIONS, _collection())
     for provider_id, benchmark, kind in (("practice", "arithmetic", "provider"), ("scored", "latency", "benchmark")):
