@@ -93,7 +93,8 @@ def resolved_sha(value: object) -> bool:
 TEXT: Final = Text()
 NAME: Final = Text(checks=(("rfc1123_dns_label", lambda v: bool(_LABEL.fullmatch(v))),), pattern=_LABEL.pattern)
 _NOT_BLANK: Final = ("notblank", lambda value: bool(value.strip()))
-_FILLED: Final = Text(checks=(_NOT_BLANK,), pattern=r"[\s\S]*\S[\s\S]*")
+# What is blank to Python, and so to eval-hub-sdk, is a little more than what is to the regular expressions of JSON Schema.
+_FILLED: Final = Text(checks=(_NOT_BLANK,), pattern=r"[\s\S]*[^\s\x1c-\x1f\x85][\s\S]*")
 QUANTITY: Final = Text(checks=(("quantity", quantity),), pattern=_QUANTITY_TEXT.pattern)
 TIME: Final = Text(checks=(("datetime", rfc3339),), format="date-time")
 TAGS: Final = ListOf(Text(checks=(("tagname", tag_name),), pattern=_TAG.pattern), most=1000)
