@@ -118,7 +118,16 @@ def test_the_body_is_checked_before_the_job_is_looked_up(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "members", [{"benchmark_index": 5}, {"benchmark": "zz"}, {"provider": "zz"}, {"benchmark_index": 1}]
+    "members",
+    [
+        {"benchmark_index": 5},
+        {"benchmark": "zz"},
+        {"provider": "zz"},
+        {"benchmark_index": 1},
+        {"benchmark_index": -1},
+        {"benchmark_index": 2**63 - 1},
+        {"benchmark_index": -(2**63)},
+    ],
 )
 def test_a_benchmark_that_the_job_does_not_have_is_a_404(api: Api, members: dict[str, Any]) -> None:
     reply = api.report(api.submit("b0", "b1"), "running", **members)

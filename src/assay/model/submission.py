@@ -373,7 +373,7 @@ EVENT: Final = Object(
                 (
                     Member("provider_id", TEXT, required=True),
                     Member("id", TEXT, required=True),
-                    Member("benchmark_index", Integer(least=0), always=True),
+                    Member("benchmark_index", Integer(), always=True),
                     Member("status", Text(one_of=("pending", "running", "completed", "failed")), required=True),
                     Member("phase", Text(one_of=PHASES)),
                     Member("metrics", Free()),
