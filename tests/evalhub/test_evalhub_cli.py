@@ -135,9 +135,8 @@ def test_a_failure_is_an_exit_code(evalhub: Evalhub) -> None:
     assert "oh\n" in watched.out
     assert "finished with state: failed" in watched.err
     detail = evalhub("eval", "status", job_id).out
-    assert re.search(
-        r"b0 \(by-hand\): failed( \[\w+\])? - the data set is missing", detail
-    )  # with its phase, if it told one
+    # A slow machine shows that the run's files were being brought.
+    assert "b0 (by-hand): failed - the data set is missing" in detail.replace(" [loading_data]", "")
     assert "State:   failed" in detail
     assert finished(evalhub, [FAILED], [DONE])
 
