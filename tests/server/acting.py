@@ -66,6 +66,10 @@ class Worker:
         held = [{"run_id": one.run_id, "fence": one.fence} | members for one in holding]
         return self.api.post(f"/api/v1/workers/{self.name}/heartbeat", {"incarnation": self.incarnation, "holding": held})
 
+    def leave(self) -> Reply:
+        body = {"incarnation": self.incarnation, "holding": [], "ends": True}
+        return self.api.post(f"/api/v1/workers/{self.name}/heartbeat", body)
+
     def take(self, api: Api, **members: Any) -> Held:
         """Submit a job with one benchmark and lease its run."""
         job_id = api.submit(**{"priority": FIRST} | members)

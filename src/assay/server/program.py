@@ -54,6 +54,8 @@ if TYPE_CHECKING:  # its library is an extra
 
 log = logging.getLogger(__name__)
 
+_INSIST_S = 5.0
+"""Time for what a task of the server still has to write down when it is stopped."""
 _TURN_S = 0.0005
 """How long a thread that reads a large body may go on before the event loop gets its turn. A request takes several turns."""
 
@@ -168,9 +170,7 @@ async def _serve(
         if embedded:
             await embedded.stop()
         for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await eventloop.end(task, _INSIST_S)
         if limiter:
             await limiter.close()
         await store.close()

@@ -36,7 +36,7 @@ async def page(request: Request) -> Response:
     places = [
         Place(worker.slots, frozenset(worker.engines), len(worker.gpus), worker.labels)
         for worker in await at.store.scan(Workers())
-        if worker.seen_at > moment - lease_us and worker.state is WorkerState.ACTIVE
+        if worker.alive(moment, lease_us) and worker.state is WorkerState.ACTIVE
     ]
     busy = [
         Busy(one.lane, max(at.durations.usual(one.lane.provider_id, one.benchmark_id) - (moment - one.since) / 1e6, 0.0))

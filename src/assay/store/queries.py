@@ -134,7 +134,7 @@ class RegisteredWorker:
     incarnation: str
 
     def steps(self) -> Steps[Worker]:
-        return (yield from registered(self.name, self.incarnation))
+        return (yield from registered(self.name, self.incarnation, "registered_worker"))
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,10 @@ async def _answer(request: Request) -> Response:
 
 
 def _document(at: Services, worker: Worker) -> dict[str, Any]:
-    alive = now() - worker.seen_at <= at.settings.lease_seconds * 1_000_000
     return {
         "name": worker.name,
         "state": worker.state,
-        "alive": alive,
+        "alive": worker.alive(now(), at.settings.lease_seconds * 1_000_000),
         "seen_at": rfc3339(worker.seen_at),
         "registered_at": rfc3339(worker.registered_at),
         "slots": worker.slots,

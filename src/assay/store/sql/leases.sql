@@ -11,6 +11,10 @@ FROM workers ORDER BY name
 -- name: registered_worker
 SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers WHERE name = :name
 
+-- name: worker_to_change
+SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers WHERE name = :name
+{for_update}
+
 -- name: put_worker
 INSERT INTO workers (name, incarnation, slots, engines, version, registered_at, seen_at, state, announced)
 VALUES (:name, :incarnation, :slots, :engines, :version, :now, :now, :state, :announced)
@@ -19,7 +23,15 @@ ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, slots = exc
   announced = excluded.announced
 
 -- name: direct_worker
-UPDATE workers SET state = :state WHERE name = :name RETURNING name
+UPDATE workers SET state = CASE WHEN state = 'drained' AND :state = 'draining' THEN state ELSE :state END
+WHERE name = :name RETURNING name
+
+-- name: dismiss_worker
+UPDATE workers SET incarnation = '', seen_at = :now, state = CASE state WHEN 'draining' THEN 'drained' ELSE state END
+WHERE name = :name
+
+-- name: end_drain
+UPDATE workers SET state = 'drained' WHERE name = :name AND state = 'draining'
 
 -- name: held_with_tenant
 SELECT {run}, x.result, j.tenant FROM runs r JOIN jobs j ON j.id = r.job_id LEFT JOIN results x ON x.run_id = r.id
