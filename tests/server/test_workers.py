@@ -112,6 +112,20 @@ def test_a_drain_stands_until_a_process_says_that_it_has_ended_as_told(api: Api)
     assert api.get(path).json["alive"] is True
 
 
+def test_a_worker_is_forgotten_once_it_is_gone_and_not_before(api: Api) -> None:
+    worker = Worker(api)
+    path, held = f"{WORKERS}/{worker.name}", worker.take(api)
+    refused = api.delete(path)
+    assert (refused.status, refused.code) == (409, "worker_in_use")
+    assert f"`assay workers drain {worker.name}`" in refused.message
+    assert held.end("completed").status == 204
+    assert worker.leave().status == 200
+    assert api.delete(path).status == 204
+    assert api.get(path).status == 404
+    assert worker.name not in [item["name"] for item in api.get(WORKERS).json["items"]]
+    assert (api.delete(path).status, worker.beat().code) == (404, "unknown_worker")
+
+
 def test_a_worker_without_an_incarnation_is_refused(api: Api) -> None:
     reply = api.as_(authorization=f"Bearer {KEY}").post(WORKERS, registration(incarnation=""))
     assert (reply.status, "incarnation" in reply.message) == (400, True)

@@ -189,7 +189,7 @@ def test_the_command_line_lists_shows_and_directs_workers(server: Deployment, st
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     assert assay("list") == ""
-    start("w", "--slots", "2", "--gpus", "1", "--label", "site=berlin")
+    worker = start("w", "--slots", "2", "--gpus", "1", "--label", "site=berlin")
     jobs.submit()
     wait_until(lambda: len(jobs.devices()) == 1, what="the run at work")
     heading, row = assay("list").splitlines()
@@ -203,3 +203,7 @@ def test_the_command_line_lists_shows_and_directs_workers(server: Deployment, st
     assert json.loads(assay("pause", "w", "--json"))["state"] == "paused"
     assert json.loads(assay("resume", "w", "--json"))["state"] == "active"
     assert "draining" in assay("drain", "w")
+    jobs.let_go()
+    wait_until(lambda: not worker.document()["alive"], what="the end of the worker")
+    assert json.loads(assay("forget", "w", "--json")) == {"forgotten": ["w"]}
+    assert assay("list") == ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from assay.model.errors import NotFound, UnknownWorker
+from assay.model.errors import NotFound, UnknownWorker, WorkerInUse
 from assay.model.protocol import Heartbeat, HeartbeatAnswer, Registration
 from assay.model.records import Worker
 from assay.model.results import Message
@@ -94,6 +94,31 @@ class EndDrain:
 
     def steps(self) -> Steps[None]:
         yield run("end_drain", name=self.name)
+
+
+@dataclass(frozen=True)
+class ForgetWorker:
+    """Forget a worker, and what it was told. `lease`: microseconds of silence after which it counts as gone.
+
+    Raises NotFound, and WorkerInUse for one that is alive or holds runs.
+    """
+
+    name: str
+    now: int
+    lease: int
+
+    def steps(self) -> Steps[None]:
+        rows = yield run("worker_to_change", name=self.name)
+        if not rows:
+            raise NotFound(kind="worker", id=self.name)
+        seconds = round((self.now - rows[0]["seen_at"]) / 1_000_000)
+        if worker_of(rows[0]).alive(self.now, self.lease):
+            raise WorkerInUse(
+                worker=self.name, why=f"was heard of {max(seconds, 0)} s ago", until="it has ended or fallen silent"
+            )
+        if held := len((yield run("held_by_worker", worker=self.name))):
+            raise WorkerInUse(worker=self.name, why=f"holds {held} runs", until="they have been queued again")
+        yield run("drop_worker", name=self.name)
 
 
 @dataclass(frozen=True)

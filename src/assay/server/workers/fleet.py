@@ -12,10 +12,10 @@ from assay.model.records import Run, Worker
 from assay.model.states import WorkerState
 from assay.scheduler.identifiers import now, rfc3339
 from assay.server.evalhub.queries import Parameters
-from assay.server.respond import json_response
+from assay.server.respond import json_response, no_content
 from assay.server.routes import Handler
 from assay.server.services import Services, caller, services
-from assay.store.leases import DirectWorker
+from assay.store.leases import DirectWorker, ForgetWorker
 from assay.store.queries import Workers, WorkerWithRuns
 from assay.store.rows import report_of
 
@@ -41,6 +41,14 @@ def directed(state: WorkerState) -> Handler:
         return await _answer(request)
 
     return handle
+
+
+async def forget(request: Request) -> Response:
+    """Forget a worker that is gone."""
+    at, _ = services(request), caller(request)
+    lease_us = round(at.settings.lease_seconds * 1_000_000)
+    await at.store.apply(ForgetWorker(request.path_params["worker"], now(), lease_us))
+    return no_content()
 
 
 async def _answer(request: Request) -> Response:
