@@ -147,6 +147,7 @@ async def _serve(
         asyncio.create_task(quotas.follow()),
         asyncio.create_task(Outbox(store, carriers(store, settings, redis)).empty()),
         asyncio.create_task(keyring.note_used()),
+        asyncio.create_task(gate.stays.watch()),
     ]
     embedded = EmbeddedWorker(settings, store, listeners.worker_url, worker_key) if worker else None
     if embedded:
