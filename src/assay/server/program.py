@@ -113,7 +113,7 @@ async def _serve(
     worker_key = os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32)
     keyring = Keyring(store, roles_of(settings))
     limiter = limiter_of(settings, redis, store.identity)
-    bans = Bans(settings.ban_after, settings.ban_seconds, settings.ban_longest_seconds)
+    bans = bans_of(settings, redis, store.identity)
     gate = Gate(Rules.of(settings), keyring, limiter, bans, worker_key)
     folders, blobs = LogFolders(settings.data), BlobStore(settings.data / "blobs")
     at = Services(
@@ -172,6 +172,7 @@ async def _serve(
             await embedded.stop()
         for task in tasks:
             await eventloop.end(task, _INSIST_S)
+        await bans.close()
         if limiter:
             await limiter.close()
         await store.close()
@@ -189,6 +190,16 @@ def limiter_of(settings: Settings, redis: Redis | None = None, identity: str = "
     from assay.server.access.shared_limits import SharedLimiter
 
     return SharedLimiter(redis, identity, rates)
+
+
+def bans_of(settings: Settings, redis: Redis | None = None, identity: str = "") -> Bans:
+    """Return what counts wrong keys, together with the other servers on the database `identity`."""
+    terms = settings.ban_after, settings.ban_seconds, settings.ban_longest_seconds
+    if redis is None or not identity:
+        return Bans(*terms)
+    from assay.server.access.shared_bans import SharedBans
+
+    return SharedBans(redis, identity, *terms)
 
 
 async def refuse_strangers(settings: Settings, store: Store) -> None:
