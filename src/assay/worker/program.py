@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import secrets
 import shutil
 import signal
-import sys
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay import __version__, eventloop
+from assay import __version__, eventloop, parent
 from assay.client.workers import Refused, ServerGone, WorkerApi
 from assay.engines.base import Executor, Site
 from assay.engines.registry import executors
@@ -104,7 +101,7 @@ class _Worker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
         if options.parent_pipe:
-            _watch_parent(loop, self._server_gone)
+            parent.watch(lambda: loop.call_soon_threadsafe(self._server_gone))
         patience_s = _PATIENCE_WITH_ORPHAN_S if options.parent_pipe else _PATIENCE_S
         with await claim(options.data, options.name, patience_s):
             await self._work()
@@ -337,14 +334,3 @@ def _heed(task: asyncio.Task[Any]) -> None:
     """Take note of how a task ended: a call that nobody waits for any more may fail in silence."""
     if not task.cancelled():
         task.exception()
-
-
-def _watch_parent(loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -> None:
-    """Call `gone` when standard input ends. A thread waits: a pipe from asyncio would need a loop of its own kind."""
-
-    def wait() -> None:
-        while os.read(sys.stdin.fileno(), 1024):
-            pass
-        loop.call_soon_threadsafe(gone)
-
-    threading.Thread(target=wait, name="assay-parent", daemon=True).start()
