@@ -43,8 +43,8 @@ class Held:
 class Worker:
     """A registered worker with a name of its own."""
 
-    def __init__(self, api: Api) -> None:
-        self.api = api.as_(authorization=f"Bearer {KEY}")
+    def __init__(self, api: Api, slots: int = 100) -> None:
+        self.api, self.slots = api.as_(authorization=f"Bearer {KEY}"), slots
         self.name, self.incarnation = unique("worker"), unique()
         assert self.register().status == 200
 
@@ -52,7 +52,7 @@ class Worker:
         body = {
             "name": self.name,
             "incarnation": self.incarnation,
-            "slots": 100,
+            "slots": self.slots,
             "engines": {"adapter": "1"},
             "protocol": PROTOCOL,
         }

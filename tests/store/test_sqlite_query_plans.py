@@ -30,6 +30,7 @@ ON_PURPOSE = {
     "any_key": "the first key that comes",
     "skip_versions": "a restore, once in the life of a database",
     "skip_export_fences": "a restore",
+    "recent_durations": "the newest attempts, from the end of their key, as many as are asked for",
     "last_event": "the table has one row for each numbered table",
     "skip_events": "a restore; the table has one row for each numbered table",
 }

@@ -31,6 +31,7 @@ async def page(request: Request) -> Response:
     job_id = parameters.text("job_id")
     parameters.only_known(("limit", "offset", "job_id"))
     lines, running, passes = await at.store.scan(WholeQueue(_MOST))
+    await at.durations.learn(at.store)
     moment = now()
     lease_us = at.settings.lease_seconds * 1_000_000
     places = [

@@ -147,6 +147,20 @@ class Due:
 
 
 @dataclass(frozen=True)
+class RecentDurations:
+    """What runs took that were completed, the last one last: provider, benchmark, seconds in the attempt that completed it.
+
+    Among the `most` newest attempts, by the age of their runs, whatever became of them.
+    """
+
+    most: int
+
+    def steps(self) -> Steps[list[tuple[str, str, float]]]:
+        rows = yield run("recent_durations", limit=self.most)
+        return [(row["provider_id"], row["benchmark_id"], max(row["took"], 0) / 1e6) for row in rows]
+
+
+@dataclass(frozen=True)
 class NextReady:
     """When the next queued run for one of `engines` may be leased, or None."""
 

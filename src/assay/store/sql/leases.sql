@@ -74,6 +74,12 @@ UPDATE attempts SET started_at = :now WHERE run_id = :run_id AND number = :numbe
 UPDATE attempts SET ended_at = :now, outcome = :outcome, code = :code, message = :message, exit_code = :exit_code
 WHERE run_id = :run_id AND number = :number AND ended_at IS NULL
 
+-- name: recent_durations
+SELECT r.provider_id, r.benchmark_id, r.finished_at - b.started_at AS took
+FROM (SELECT run_id, number, started_at FROM attempts ORDER BY run_id DESC, number DESC LIMIT :limit) b
+JOIN runs r ON r.id = b.run_id AND r.attempts = b.number
+WHERE r.state = 'completed' AND b.started_at IS NOT NULL ORDER BY r.finished_at
+
 -- name: renew_lease
 UPDATE runs SET lease_expires_at = :expires, done = :done, total = :total, report = :report
 WHERE id = :id AND fence = :fence AND worker = :worker RETURNING id
