@@ -129,6 +129,12 @@ def _of_worker(api: Api, incarnation: str = "", free: int = 0) -> Asked:
     return Asked({"worker": worker.name}, body=body)
 
 
+def _of_worker_that_left(api: Api) -> Asked:
+    worker = Worker(api)
+    assert worker.leave().status == 200
+    return Asked({"worker": worker.name})
+
+
 def _of_run(body: Any = None, **query: Any) -> Callable[[Api], Asked]:
     def make(api: Api) -> Asked:
         held = Worker(api).take(api)
@@ -164,6 +170,7 @@ _SPECIAL: dict[tuple[str, int], Callable[[Api], Asked]] = {
     ("leaseRuns", 409): lambda api: _of_worker(api, "earlier", free=1),
     ("heartbeat", 200): _of_worker,
     ("heartbeat", 409): lambda api: _of_worker(api, "earlier"),
+    ("forgetWorker", 204): _of_worker_that_left,
     ("startRun", 204): _of_run({}),
     ("startRun", 409): _lost(examples.START),
     ("endRun", 204): _of_run({"outcome": "completed"}),
