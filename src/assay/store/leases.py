@@ -150,9 +150,14 @@ class ProveWriting:
 def registered(name: str, incarnation: str, asked: str = "worker_to_change") -> Steps[Worker]:
     """Return a registered worker, or raise UnknownWorker. Who directs it meanwhile waits for the end of this transaction."""
     rows = yield run(asked, name=name)
-    if not rows or not incarnation or rows[0]["incarnation"] != incarnation:
+    if not rows or not answers_to(rows[0]["incarnation"], incarnation):
         raise UnknownWorker(worker=name)
     return worker_of(rows[0])
+
+
+def answers_to(known: str, incarnation: str) -> bool:
+    """Say whether the worker that is `known` is the one that calls; one that has taken its leave has no incarnation."""
+    return bool(incarnation) and known == incarnation
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ FROM workers ORDER BY name
 -- name: registered_worker
 SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers WHERE name = :name
 
--- name: registered_workers
+-- name: workers_to_change
 SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers
-WHERE name IN (SELECT value FROM json_each(:names))
+WHERE name IN (SELECT value FROM json_each(:names)) ORDER BY name {for_update}
 
 -- name: worker_to_change
 SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers WHERE name = :name
