@@ -401,7 +401,7 @@ def test_results_come_as_csv_that_no_spreadsheet_runs(tenant: Api) -> None:
     job_id = tenant.post(JOBS, body).json["resource"]["id"]
     _run(tenant, job_id, 0, "judged", {"acc": 0.5, "acc_stderr": 0.1})
     lines = tenant.get(f"{JOBS}/{job_id}/results.csv").text.splitlines()
-    assert lines[1].endswith(",m1,completed,scored,judged,0,completed,acc,0.5,0.1,0.5,True")
+    assert lines[1].endswith(",m1,completed,scored,judged,0,completed,acc,0.5,0.1,0.5,true")
     assert ",'=cmd()," in lines[1]
     assert tenant.get("/api/v1/evaluations/results.csv?model=m1").text.splitlines() == lines
     assert len(tenant.get("/api/v1/evaluations/results.csv?model=other").text.splitlines()) == 1
