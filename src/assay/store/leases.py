@@ -40,6 +40,8 @@ class RegisterWorker:
         new = self.registration
         state = WorkerState.ACTIVE
         known = yield run("worker_to_change", name=new.name)
+        if known:  # it may wait for runs as what it announced before
+            yield Signal(worker_topic(new.name))
         if known and known[0]["incarnation"] != new.incarnation:
             yield from _return_all(new.name, self.now, f"The worker '{new.name}' was restarted.")
         if known and known[0]["state"] != WorkerState.DRAINED:
