@@ -10,7 +10,7 @@ from tests.postgres import Cluster
 
 from assay.model.errors import AssayError
 from assay.model.plan import Context, Model, Plan
-from assay.model.protocol import Ending, Lease, Registration
+from assay.model.protocol import Ending, Grant, Registration
 from assay.model.quotas import Quota, Quotas, TenantQuota
 from assay.model.records import NewJob, NewRun
 from assay.scheduler.identifiers import new_id, now, rfc3339
@@ -93,7 +93,7 @@ class StoreContender:
                 raise answer
 
 
-def _end(lease: Lease, moment: int) -> EndRun:
+def _end(lease: Grant, moment: int) -> EndRun:
     ending = Ending(fence=lease.fence, outcome="completed", metrics={"acc": 0.5})
     return EndRun(lease.run_id, ending, moment, rfc3339(moment), _GRACE)
 

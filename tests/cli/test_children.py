@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -25,6 +28,38 @@ def test_a_child_tells_its_url_when_it_is_ready_and_is_gone_afterwards(tmp_path:
         with urllib.request.urlopen(f"{url}/models") as answer:
             assert answer.status == 200
     assert _gone(child.pid)
+
+
+_PARENT = """
+import sys
+from pathlib import Path
+from assay.cli.children import Child
+module, log, *arguments = sys.argv[1:]
+with Child("child", module, arguments, ready=r"ready on (http\\S+)", log=Path(log)) as child:
+    child.wait_ready(60)
+    print(child.pid, flush=True)
+    child.wait()
+"""
+
+
+@pytest.mark.parametrize("program", ["model", "server"])
+def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, program: str) -> None:
+    arguments = {
+        "model": ["assay.practice", "--port", "0"],
+        "server": ["assay", "serve", "--port", "0", "--data", str(tmp_path / "data")],
+    }[program]
+    module, *rest = arguments
+    command = [sys.executable, "-c", _PARENT, module, str(tmp_path / "log"), *rest]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert not _gone(child)
+        parent.kill()
+    deadline = time.monotonic() + 60
+    while not _gone(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _gone(child)
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def test_a_child_that_cannot_start_is_reported_with_its_last_words(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ class Held:
 class Worker:
     """A registered worker with a name of its own."""
 
-    def __init__(self, api: Api) -> None:
-        self.api = api.as_(authorization=f"Bearer {KEY}")
+    def __init__(self, api: Api, slots: int = 100) -> None:
+        self.api, self.slots = api.as_(authorization=f"Bearer {KEY}"), slots
         self.name, self.incarnation = unique("worker"), unique()
         assert self.register().status == 200
 
@@ -52,7 +52,7 @@ class Worker:
         body = {
             "name": self.name,
             "incarnation": self.incarnation,
-            "slots": 100,
+            "slots": self.slots,
             "engines": {"adapter": "1"},
             "protocol": PROTOCOL,
         }
@@ -65,6 +65,10 @@ class Worker:
     def beat(self, *holding: Held, **members: Any) -> Reply:
         held = [{"run_id": one.run_id, "fence": one.fence} | members for one in holding]
         return self.api.post(f"/api/v1/workers/{self.name}/heartbeat", {"incarnation": self.incarnation, "holding": held})
+
+    def leave(self) -> Reply:
+        body = {"incarnation": self.incarnation, "holding": [], "ends": True}
+        return self.api.post(f"/api/v1/workers/{self.name}/heartbeat", body)
 
     def take(self, api: Api, **members: Any) -> Held:
         """Submit a job with one benchmark and lease its run."""

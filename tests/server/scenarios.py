@@ -11,7 +11,7 @@ from assay.server.routes import Route, Scope
 from tests.server.access.keyed import Keyed
 from tests.server.acting import KEY, Worker
 from tests.server.client import Api, job_body, unique
-from tests.server.described import existing
+from tests.server.standing import existing
 
 ELSEWHERE = {408, 429, 503}
 """Statuses that need a slow client, a full queue or a broken database: other tests see to those."""
@@ -129,6 +129,12 @@ def _of_worker(api: Api, incarnation: str = "", free: int = 0) -> Asked:
     return Asked({"worker": worker.name}, body=body)
 
 
+def _of_worker_that_left(api: Api) -> Asked:
+    worker = Worker(api)
+    assert worker.leave().status == 200
+    return Asked({"worker": worker.name})
+
+
 def _of_run(body: Any = None, **query: Any) -> Callable[[Api], Asked]:
     def make(api: Api) -> Asked:
         held = Worker(api).take(api)
@@ -164,6 +170,7 @@ _SPECIAL: dict[tuple[str, int], Callable[[Api], Asked]] = {
     ("leaseRuns", 409): lambda api: _of_worker(api, "earlier", free=1),
     ("heartbeat", 200): _of_worker,
     ("heartbeat", 409): lambda api: _of_worker(api, "earlier"),
+    ("forgetWorker", 204): _of_worker_that_left,
     ("startRun", 204): _of_run({}),
     ("startRun", 409): _lost(examples.START),
     ("endRun", 204): _of_run({"outcome": "completed"}),

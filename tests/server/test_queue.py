@@ -55,14 +55,33 @@ def test_a_run_waits_for_a_worker_then_for_a_slot(running: Served) -> None:
 
 
 def test_when_a_run_starts_is_known_once_one_has_been_completed(running: Served) -> None:
-    api, worker = running.api, Worker(running.api)
+    api, worker = running.api, Worker(running.api, slots=1)
     held = worker.take(api)
     held.start()
-    assert held.end("completed", metrics={"acc": 1.0}).status == 204
     job_id = api.submit()
     (item,) = api.get(QUEUE).json["items"]
-    assert (item["job_id"], item["position"]) == (job_id, 1)
+    assert (item["job_id"], item["position"], "expected_start_at" in item) == (job_id, 1, False)
+    assert held.end("completed", metrics={"acc": 1.0}).status == 204
+    assert worker.lease().json["leases"]
+    later = api.submit()
+    (item,) = api.get(QUEUE).json["items"]
+    assert (item["job_id"], item["position"]) == (later, 1)
     assert item["expected_start_at"] >= item["queued_at"]
+
+
+def test_when_a_run_starts_is_known_after_a_restart(tmp_path: Path) -> None:
+    flags = ("--catalog", str(catalogue.write(tmp_path / "catalogue", catalogue.provider("manual", "true"))))
+    with serving(tmp_path, *flags, ASSAY_WORKER_KEY=KEY) as before:
+        held = Worker(before.api).take(before.api)
+        held.start()
+        assert held.end("completed").status == 204
+        assert held.worker.leave().status == 200
+    with serving(tmp_path, *flags, ASSAY_WORKER_KEY=KEY, ASSAY_LEASE_SECONDS="600") as after:
+        Worker(after.api, slots=1).take(after.api)
+        after.api.submit()
+        answer = after.api.get(QUEUE).json
+        assert answer["slots"] == {"total": 1, "used": 1, "workers": 1}
+        assert "expected_start_at" in answer["items"][0]
 
 
 def test_everybody_sees_his_own_runs_and_their_place_among_all(running: Served) -> None:

@@ -236,6 +236,23 @@ def test_events_at_one_server_are_told_to_those_who_watch_at_the_other(a: Api, b
     assert [one.data for one in told] == a.get(f"{JOBS}/{job_id}/history").json["items"]
 
 
+def test_what_runs_took_at_one_server_tells_when_others_start_at_the_other(a: Api, b: Api) -> None:
+    held = Worker(a).take(a)
+    assert held.start().status == 204
+    assert held.end("completed").status == 204
+    worker = Worker(b, slots=1)
+    held = worker.take(b)
+    path = f"/api/v1/queue?job_id={b.submit()}"
+
+    def expected() -> bool:
+        """Look once the workers of other tests are silent, so that no slot is free."""
+        assert worker.beat(held).status == 200
+        queue = b.get(path).json
+        return queue["slots"]["total"] == 1 and "expected_start_at" in queue["items"][0]
+
+    until(expected, "a forecast")
+
+
 def test_a_stream_goes_on_at_the_other_server(a: Api, b: Api) -> None:
     job_id = a.submit()
     with Watch(a, stream_of(job_id)) as first:

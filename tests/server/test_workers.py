@@ -95,6 +95,42 @@ def test_a_waiting_worker_hears_at_once_that_it_is_drained(api: Api) -> None:
     assert worker.lease(wait_s=25).json == {"leases": [], "check": False, "state": "draining"}
 
 
+def test_a_drain_stands_until_a_process_says_that_it_has_ended_as_told(api: Api) -> None:
+    worker = Worker(api)
+    path = f"{WORKERS}/{worker.name}"
+    assert api.post(f"{path}/drain", {}).json["state"] == "draining"
+    for incarnation in (worker.incarnation, "another"):
+        worker.incarnation = incarnation
+        assert worker.register().json["state"] == "draining"
+    assert worker.leave().json == {"stop": [], "state": "drained"}
+    shown = api.get(path).json
+    assert (shown["state"], shown["alive"]) == ("drained", False)
+    assert api.post(f"{path}/drain", {}).json["state"] == "drained"
+    assert {reply.code for reply in (worker.lease(), worker.beat(), worker.leave())} == {"unknown_worker"}
+    worker.incarnation = "the next"
+    assert worker.register().json["state"] == "active"
+    assert api.get(path).json["alive"] is True
+
+
+def test_a_worker_is_forgotten_once_it_is_gone_and_not_before(api: Api) -> None:
+    worker = Worker(api)
+    path, held = f"{WORKERS}/{worker.name}", worker.take(api)
+    refused = api.delete(path)
+    assert (refused.status, refused.code) == (409, "worker_in_use")
+    assert f"`assay workers drain {worker.name}`" in refused.message
+    assert held.end("completed").status == 204
+    assert worker.leave().status == 200
+    assert api.delete(path).status == 204
+    assert api.get(path).status == 404
+    assert worker.name not in [item["name"] for item in api.get(WORKERS).json["items"]]
+    assert (api.delete(path).status, worker.beat().code) == (404, "unknown_worker")
+
+
+def test_a_worker_without_an_incarnation_is_refused(api: Api) -> None:
+    reply = api.as_(authorization=f"Bearer {KEY}").post(WORKERS, registration(incarnation=""))
+    assert (reply.status, "incarnation" in reply.message) == (400, True)
+
+
 def test_a_worker_that_is_not_there_is_not_found(api: Api) -> None:
     for verb in ("", "/drain", "/pause", "/resume"):
         reply = api.call("POST" if verb else "GET", f"{WORKERS}/nobody{verb}")

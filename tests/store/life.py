@@ -21,7 +21,15 @@ from assay.model.states import Status, WorkerState
 from assay.store.base import Row, Statement, Steps, Store
 from assay.store.history import EventsOfJob
 from assay.store.jobs import CancelJob, CancelRun, CreateJob, DeleteJob
-from assay.store.leases import DirectWorker, LapseGraces, LapseLeases, RegisterWorker, RenewLeases
+from assay.store.leases import (
+    DirectWorker,
+    DismissWorker,
+    ForgetWorker,
+    LapseGraces,
+    LapseLeases,
+    RegisterWorker,
+    RenewLeases,
+)
 from assay.store.queries import AttemptsOfRun, JobWithRuns, NextReady, RegisteredWorker
 from assay.store.queue import TakeRuns
 from assay.store.runs import EndRun, ReportRun, StartRun
@@ -142,6 +150,12 @@ class Life:
 
     async def direct(self, state: WorkerState, name: str = "w") -> None:
         await self.store.apply(DirectWorker(name, state))
+
+    async def dismiss(self, name: str = "w", incarnation: str = "1") -> WorkerState:
+        return await self.store.apply(DismissWorker(name, incarnation, self.now))
+
+    async def forget(self, name: str = "w") -> None:
+        await self.store.apply(ForgetWorker(name, self.now, LEASE))
 
     async def take(self, free: int = 1, name: str = "w", incarnation: str = "1", gpus: int = 0) -> list[Lease]:
         taking = TakeRuns(name, incarnation, free, self.now, LEASE, free_gpus=gpus)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from assay.model.errors import StaleFence, UnknownWorker
+from assay.model.errors import NotFound, StaleFence, UnknownWorker, WorkerInUse
 from assay.model.results import Report
-from assay.model.states import JobState, RunState, Status, Verdict
+from assay.model.states import JobState, RunState, Status, Verdict, WorkerState
 from assay.store.leases import LINGER
 from assay.store.queries import Due, OpenRuns, RegisteredWorker, RunPlan, Workers
 from assay.store.rows import report_of
@@ -308,6 +308,31 @@ async def test_the_number_of_an_attempt_shows_as_soon_as_it_is_taken(life: Life)
     await life.take()
     assert (await life.run(job)).attempts == 2
     assert (await life.job(job)).version > before.version
+
+
+async def test_a_worker_that_is_alive_or_holds_runs_is_not_forgotten(life: Life) -> None:
+    await life.submit()
+    await life.register()
+    await life.take()
+    life.later(3 * SECOND)
+    with pytest.raises(WorkerInUse, match="it was heard of 3 s ago"):
+        await life.forget()
+    life.later(LEASE - 3 * SECOND + 1)
+    with pytest.raises(WorkerInUse, match="it holds 1 runs"):
+        await life.forget()
+    await life.lapse_leases()
+    await life.forget()
+    assert await life.store.lookup(Workers()) == []
+    with pytest.raises(NotFound):
+        await life.forget()
+
+
+async def test_a_worker_that_has_said_that_it_ends_is_forgotten_at_once(life: Life) -> None:
+    await life.register()
+    await life.direct(WorkerState.PAUSED)
+    await life.dismiss()
+    await life.forget()
+    assert await life.register() is WorkerState.ACTIVE
 
 
 async def test_what_is_due_next_is_known(life: Life) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from assay.model.errors import NotFound
+from assay.model.errors import NotFound, UnknownWorker
 from assay.model.placement import Resources
 from assay.model.protocol import Gpu, Holding
 from assay.model.states import RunState, WorkerState
+from assay.store.leases import EndDrain
 from assay.store.queries import RegisteredWorker, Workers, WorkerWithRuns
 from assay.store.queue import PATIENCE
 
@@ -67,13 +68,90 @@ async def test_a_worker_that_is_not_active_gets_no_runs_and_keeps_what_it_has(li
     assert len(await life.take(9)) == 1
 
 
-async def test_a_pause_outlives_the_process_and_draining_ends_with_it(life: Life) -> None:
-    for state, later in ((WorkerState.PAUSED, WorkerState.PAUSED), (WorkerState.DRAINING, WorkerState.ACTIVE)):
+@pytest.mark.parametrize("state", [WorkerState.PAUSED, WorkerState.DRAINING])
+@pytest.mark.parametrize("incarnation", ["1", "2"], ids=["the same process", "another process"])
+async def test_what_a_worker_was_told_stands_when_it_registers_once_more(
+    life: Life, state: WorkerState, incarnation: str
+) -> None:
+    await life.register()
+    await life.direct(state)
+    for _ in range(2):
+        assert await life.register("w", incarnation) is state
+        assert (await life.store.lookup(RegisteredWorker("w", incarnation))).state is state
+
+
+@pytest.mark.parametrize(
+    ("told", "ended", "later"),
+    [
+        (WorkerState.ACTIVE, WorkerState.ACTIVE, WorkerState.ACTIVE),
+        (WorkerState.PAUSED, WorkerState.PAUSED, WorkerState.PAUSED),
+        (WorkerState.DRAINING, WorkerState.DRAINED, WorkerState.ACTIVE),
+    ],
+)
+async def test_a_drain_is_over_when_a_process_has_ended_as_told_and_a_pause_is_not(
+    life: Life, told: WorkerState, ended: WorkerState, later: WorkerState
+) -> None:
+    await life.register()
+    await life.direct(told)
+    assert await life.dismiss() is ended
+    (worker,) = await life.store.lookup(Workers())
+    assert (worker.state, worker.alive(life.now, LEASE)) == (ended, False)
+    assert await life.register("w", "2") is later
+
+
+async def test_whoever_took_his_leave_is_not_heard_any_more(life: Life) -> None:
+    await life.submit()
+    await life.register()
+    await life.dismiss()
+    for incarnation in ("1", ""):
+        for call in (life.beat, life.dismiss):
+            with pytest.raises(UnknownWorker):
+                await call(incarnation=incarnation)
+        with pytest.raises(UnknownWorker):
+            await life.take(1, "w", incarnation)
+        with pytest.raises(UnknownWorker):
+            await life.store.lookup(RegisteredWorker("w", incarnation))
+
+
+async def test_what_a_worker_was_leased_in_its_last_moment_goes_back_at_once(life: Life) -> None:
+    job = await life.submit()
+    await life.register()
+    await life.take()
+    await life.dismiss()
+    assert (await life.run(job)).state is RunState.QUEUED
+    (attempt,) = await life.attempts(job)
+    assert (attempt.outcome, attempt.code, attempt.message) == ("lost", "worker_lost", "The worker 'w' has ended.")
+
+
+@pytest.mark.parametrize(
+    ("told", "then"),
+    [
+        (WorkerState.DRAINING, WorkerState.DRAINED),
+        (WorkerState.PAUSED, WorkerState.PAUSED),
+        (WorkerState.ACTIVE, WorkerState.ACTIVE),
+    ],
+)
+async def test_who_is_drained_need_not_be_drained_again(life: Life, told: WorkerState, then: WorkerState) -> None:
+    await life.register()
+    await life.direct(WorkerState.DRAINING)
+    await life.dismiss()
+    await life.direct(told)
+    assert [worker.state for worker in await life.store.lookup(Workers())] == [then]
+
+
+async def test_a_worker_that_ended_untold_and_is_drained_then_ends_when_it_returns(life: Life) -> None:
+    await life.register()
+    await life.dismiss()
+    await life.direct(WorkerState.DRAINING)
+    assert await life.register("w", "2") is WorkerState.DRAINING
+
+
+async def test_a_drain_that_nobody_is_left_to_carry_out_is_over(life: Life) -> None:
+    for state, then in ((WorkerState.DRAINING, WorkerState.ACTIVE), (WorkerState.PAUSED, WorkerState.PAUSED)):
         await life.register(state, "1")
         await life.direct(state, state)
-        assert await life.register(state, "2", fresh=False) is state
-        assert await life.register(state, "3") is later
-        assert (await life.store.lookup(RegisteredWorker(state, "3"))).state is later
+        await life.store.apply(EndDrain(state))
+        assert await life.register(state, "2") is then
 
 
 async def test_a_worker_that_is_not_there_cannot_be_directed(life: Life) -> None:

@@ -10,10 +10,11 @@ import pytest
 from assay.artifacts import holding
 from assay.artifacts.blobs import BlobStore
 from assay.artifacts.log_folders import LogFolders
+from assay.config import load
 from assay.model.exports import MLFLOW
 from assay.model.ids import first_id
 from assay.model.records import NewJob
-from assay.model.states import Status
+from assay.model.states import Status, WorkerState
 from assay.scheduler.identifiers import now
 from assay.scheduler.inputs import Inputs
 from assay.scheduler.recovery import sweep_once
@@ -22,13 +23,14 @@ from assay.store.base import Operation, Steps, run
 from assay.store.changes import Change, JobActed
 from assay.store.exports import EndExport
 from assay.store.outbox import DueParcels, TakeParcels
+from assay.store.queries import Workers
 from assay.store.retention import BATCH, EVENTS, DropEvents, ExpireJob
 
 from .life import SECOND, Life
 from .test_exports import ARRIVED
 
 DAY = 86_400 * SECOND
-NEVER = Policy(jobs=0, jobs_of={}, logs=0, events=0, log_bytes=-1)
+NEVER = Policy(jobs=0, jobs_of={}, logs=0, events=0, log_bytes=-1, workers=0)
 
 
 class Kept:
@@ -214,7 +216,37 @@ async def test_the_sweep_leaves_the_logs_of_jobs_that_are_there_or_may_be_about_
     assert job.id in kept.folders.jobs()
 
 
+async def test_a_worker_goes_that_holds_nothing_and_was_not_heard_of_for_long_enough(kept: Kept) -> None:
+    life = kept.life
+    for name, days_ago in (("old", 8), ("busy", 8), ("young", 6)):
+        life.now = now() - round(days_ago * DAY)
+        await life.register(name)
+    job = await life.submit()
+    await life.take(1, "busy")
+    cleaned = await kept.clean(workers=7)
+    assert cleaned == Cleaned(workers=1)
+    assert [worker.name for worker in await life.store.lookup(Workers())] == ["busy", "young"]
+    assert (await life.run(job)).worker == "busy"
+
+
+async def test_what_a_worker_was_told_is_forgotten_with_it_and_not_before(kept: Kept) -> None:
+    life = kept.life
+    for name, days_ago, state in (("old", 8, WorkerState.ACTIVE), ("young", 6, WorkerState.PAUSED)):
+        life.now = now() - round(days_ago * DAY)
+        await life.register(name)
+        await life.direct(WorkerState.PAUSED, name)
+        await kept.clean(workers=7)
+        assert await life.register(name, "2") is state
+
+
+async def test_no_worker_is_forgotten_before_its_lease_would_have_lapsed() -> None:
+    settings = load({}, {"ASSAY_KEEP_WORKERS_DAYS": "0.00001", "ASSAY_LEASE_SECONDS": "864"})
+    assert Policy.of(settings).workers == 0.01
+    assert Policy.of(load({}, {"ASSAY_KEEP_WORKERS_DAYS": "0"})).workers == 0
+
+
 async def test_nothing_goes_unless_a_setting_asks_for_it(kept: Kept) -> None:
     await kept.ended(10_000, log=10)
+    await kept.life.register()
     assert not await kept.clean()
     assert not NEVER

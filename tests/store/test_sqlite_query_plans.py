@@ -31,6 +31,7 @@ ON_PURPOSE = {
     "skip_versions": "a restore, once in the life of a database",
     "skip_fences": "a restore",
     "skip_export_fences": "a restore",
+    "recent_durations": "the newest attempts, from the end of their key, as many as are asked for",
     "last_event": "the table has one row for each numbered table",
     "skip_events": "a restore; the table has one row for each numbered table",
 }

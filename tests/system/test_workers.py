@@ -117,6 +117,21 @@ def test_a_drained_worker_finishes_what_it_holds_and_ends(server: Deployment, st
     assert server.ended(job)["status"]["state"] == "completed"
 
 
+def test_a_drain_outlives_a_worker_that_is_killed(server: Deployment, start: Start, jobs: _Jobs) -> None:
+    worker = start("w", "--slots", "1")
+    job = jobs.submit()
+    wait_until(lambda: len(jobs.devices()) == 1, what="the run at work")
+    worker.direct("drain")
+    worker.process.kill()
+    worker.process.wait()
+    again = RemoteWorker(server, worker.data, "--slots", "1")
+    assert again.process.wait(30) == 0
+    assert (again.document()["state"], again.document()["alive"], again.holds()) == ("drained", False, 0)
+    jobs.let_go()
+    start("w", "--slots", "1")
+    assert server.ended(job)["status"]["state"] == "completed"
+
+
 def test_a_paused_worker_goes_on_with_what_it_holds_and_takes_nothing_new(
     server: Deployment, start: Start, jobs: _Jobs
 ) -> None:
@@ -159,13 +174,9 @@ def test_the_worker_beside_the_server_can_be_drained_and_stays_away(deploy: Call
     server = deploy()
     wait_until(lambda: server.request("GET", "/api/v1/workers/local")[0] == 200, what="the worker")
     wait_until(server.workers, what="its process")
-
-    def drained() -> bool:
-        if server.request("GET", "/api/v1/workers/local")[1]["state"] == "active":  # it may have registered once more
-            assert server.request("POST", "/api/v1/workers/local/drain", {})[0] == 200
-        return "it starts again with the server" in server.log.read_text()
-
-    wait_until(drained, what="the end of the worker")
+    assert server.request("POST", "/api/v1/workers/local/drain", {})[0] == 200
+    wait_until(lambda: "it starts again with the server" in server.log.read_text(), what="the end of the worker")
+    assert server.request("GET", "/api/v1/workers/local")[1]["state"] == "drained"
     assert server.workers() == []
     server.stop()
     server.start()
@@ -178,7 +189,7 @@ def test_the_command_line_lists_shows_and_directs_workers(server: Deployment, st
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     assert assay("list") == ""
-    start("w", "--slots", "2", "--gpus", "1", "--label", "site=berlin")
+    worker = start("w", "--slots", "2", "--gpus", "1", "--label", "site=berlin")
     jobs.submit()
     wait_until(lambda: len(jobs.devices()) == 1, what="the run at work")
     heading, row = assay("list").splitlines()
@@ -192,3 +203,7 @@ def test_the_command_line_lists_shows_and_directs_workers(server: Deployment, st
     assert json.loads(assay("pause", "w", "--json"))["state"] == "paused"
     assert json.loads(assay("resume", "w", "--json"))["state"] == "active"
     assert "draining" in assay("drain", "w")
+    jobs.let_go()
+    wait_until(lambda: not worker.document()["alive"], what="the end of the worker")
+    assert json.loads(assay("forget", "w", "--json")) == {"forgotten": ["w"]}
+    assert assay("list") == ""

@@ -21,10 +21,10 @@ _LAST_LINES = 15
 
 
 class Child(AbstractContextManager["Child"]):
-    """One child in a session of its own, so that Ctrl-C reaches only us, and we stop it.
+    """One child in a session of its own, so that Ctrl-C reaches only us, and we stop it. Should we be killed it ends itself.
 
-    `module` and `arguments` are those of `python -m`. `ready` is a pattern whose first group, in a line of
-    its stdout, is the URL that it answers on. What it says on stderr goes to the file `log`.
+    `module` and `arguments` are those of `python -m`; the program knows `--parent-pipe`. `ready` is a pattern whose first
+    group, in a line of its stdout, is the URL that it answers on. What it says on stderr goes to the file `log`.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class Child(AbstractContextManager["Child"]):
         self.name, self._ready, self._log = name, re.compile(ready), log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", module, *arguments, "--parent-pipe"],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**os.environ, **(environment or {})},
@@ -89,6 +89,8 @@ class Child(AbstractContextManager["Child"]):
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()

@@ -82,7 +82,7 @@ def list_engines(settings: Settings, engines_dir: Path | None) -> None:
 def install(settings: Settings, name: str, engines_dir: Path | None) -> None:
     """Install an engine from its lock file. An installed one is left as it is; a broken one is built again.
 
-    A worker says at its start which engines it has: start it again after an installation.
+    A worker that runs takes it into use within seconds.
 
     \b
     Examples:

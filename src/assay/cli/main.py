@@ -21,7 +21,7 @@ COMMANDS = {
     "serve": Entry("assay.cli.serve:serve", "Start the server, with a worker beside it."),
     "worker": Entry("assay.cli.worker:worker", "Start a worker for a server, on this or another machine."),
     "keys": Entry("assay.cli.keys:keys", "Say who may use a server: make, list and revoke API keys."),
-    "workers": Entry("assay.cli.workers:workers", "List, show, drain, pause and resume workers."),
+    "workers": Entry("assay.cli.workers:workers", "List, show, drain, pause, resume and forget workers."),
     "engines": Entry("assay.cli.engines:engines", "Install the evaluation libraries that runs need."),
     "catalog": Entry("assay.cli.catalog:catalog", "Check catalogue files before a server reads them."),
     "config": Entry("assay.cli.config:config", "Show the settings in force, and where each comes from."),

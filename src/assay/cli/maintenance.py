@@ -43,7 +43,7 @@ def usage(settings: Settings) -> None:
 @pass_settings
 def cleanup(settings: Settings, dry_run: bool) -> None:
     """Delete what the server's settings do not ask to keep any longer: keep_jobs_days, keep_jobs_days_of_tenants,
-    keep_logs_days, keep_events_days, max_total_log_bytes. They are off unless they are set.
+    keep_logs_days, keep_events_days, max_total_log_bytes, which are off unless they are set, and keep_workers_days.
 
     The server does the same every hour, a little at a time. Jobs that have not ended, and those of which a card is on its
     way, stay.
@@ -61,5 +61,7 @@ def cleanup(settings: Settings, dry_run: bool) -> None:
         f"{found['jobs']} jobs, the logs of {found['logs']} others ({text.size(found['log_bytes'])} of logs in all) and "
         f"{found['events']} events of others {'would go' if dry_run else 'go now, a little at a time'}."
     )
+    if found.get("workers"):
+        click.echo(f"{found['workers']} silent workers {'would be' if dry_run else 'are'} forgotten.")
     for tenant, n in found["tenants"].items():
         click.echo(f"  {n} jobs of {f'tenant {text.printable(tenant)}' if tenant else 'no tenant'}")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from assay import parent
 from assay.cli.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ class Engine:
     path: str | None
 
 
-def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -> NoReturn:
-    """Run the server until it is told to stop, then end the process. A flag that is None was not given.
+def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None, parent_pipe: bool = False) -> NoReturn:
+    """Run the server until it is told to stop, or (`parent_pipe`) standard input ends; then end the process. A flag that is
+    None was not given.
 
     What makes the start fail is also written to the termination file, if there is one.
     """
@@ -41,6 +43,8 @@ def start_server(flags: Mapping[str, Any], *, worker: bool, file: Path | None) -
     from assay.config.masking import passwords
     from assay.model.errors import AssayError
 
+    if parent_pipe:
+        parent.end_with_it()
     early = os.environ.get("ASSAY_TERMINATION_FILE")
     termination = Path(early) if early else None
     try:

@@ -51,7 +51,8 @@ from assay.cli.programs import start_server
     type=click.Path(exists=True, path_type=Path),
     help="Settings file (assay.toml, or EvalHub's config.yaml) or its folder (ASSAY_CONFIG; else EVAL_HUB_CONFIG_DIR).",
 )
-def serve(no_worker: bool, config: Path | None, **flags: Any) -> None:
+@click.option("--parent-pipe", is_flag=True, hidden=True, help="End when standard input does.")
+def serve(no_worker: bool, config: Path | None, parent_pipe: bool, **flags: Any) -> None:
     """Start the server, with a worker beside it. It prints `assay ready on URL` once it answers.
 
     Everything is kept in the data folder and is there again after a restart. Ctrl-C stops it. On loopback it asks
@@ -65,4 +66,4 @@ def serve(no_worker: bool, config: Path | None, **flags: Any) -> None:
       assay serve --config /etc/evalhub     # a configuration directory of EvalHub's
       assay serve --no-worker               # workers run elsewhere: see `assay worker --help`
     """
-    start_server(flags, worker=not no_worker, file=config)
+    start_server(flags, worker=not no_worker, file=config, parent_pipe=parent_pipe)

@@ -22,6 +22,7 @@ from assay.client.fleet import Fleet
         "drain": Entry("assay.cli.workers:drain", "Let a worker finish what it holds, then end."),
         "pause": Entry("assay.cli.workers:pause", "Let a worker take no more runs for now."),
         "resume": Entry("assay.cli.workers:resume", "Let a worker take runs again."),
+        "forget": Entry("assay.cli.workers:forget", "Take workers that are gone off the list."),
     },
 )
 @server_options
@@ -114,6 +115,26 @@ def resume(settings: Settings, worker: str) -> None:
       assay workers resume gpu-box
     """
     _tell(settings, Fleet(settings.http()).direct(worker, "resume"))
+
+
+@click.command()
+@server_options
+@click.argument("names", metavar="WORKER...", nargs=-1, required=True)
+@pass_settings
+def forget(settings: Settings, names: tuple[str, ...]) -> None:
+    """Take workers off the list that have ended or fallen silent and hold no runs. A pause is forgotten with them.
+
+    \b
+    Examples:
+      assay workers forget gpu-box
+    """
+    fleet = Fleet(settings.http())
+    for name in names:
+        fleet.forget(name)
+    if settings.json:
+        click.echo(json.dumps({"forgotten": list(names)}))
+    else:
+        say(f"forgotten: {', '.join(text.printable(name) for name in names)}")
 
 
 def _tell(settings: Settings, worker: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ _WORKERS = "/api/v1/workers"
 
 
 class Fleet:
-    """Lists, shows and directs workers. All methods raise ClientError (see `assay.client.errors`)."""
+    """Lists, shows, directs and forgets workers. All methods raise ClientError (see `assay.client.errors`)."""
 
     def __init__(self, http: Http) -> None:
         self.http = http
@@ -34,6 +34,10 @@ class Fleet:
     def direct(self, name: str, verb: str) -> Document:
         """Tell a worker to `drain`, `pause` or `resume`; return it as it is then."""
         return self._worker("POST", name, f"/{verb}")
+
+    def forget(self, name: str) -> None:
+        """Have the server forget a worker that has ended or fallen silent."""
+        self.http.request("DELETE", f"{_WORKERS}/{quote(name, safe='')}")
 
     def _worker(self, method: str, name: str, verb: str = "") -> Document:
         found = self.http.request(method, f"{_WORKERS}/{quote(name, safe='')}{verb}").json()

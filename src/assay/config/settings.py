@@ -99,6 +99,7 @@ SETTINGS = (
     ),
     Setting("keep_logs_days", "ASSAY_KEEP_LOGS_DAYS", "0", read.days, "how long logs outlive the end of their job"),
     Setting("keep_events_days", "ASSAY_KEEP_EVENTS_DAYS", "0", read.days, "how long events outlive the end of their job"),
+    Setting("keep_workers_days", "ASSAY_KEEP_WORKERS_DAYS", "7", read.days, "how long silent workers are known; 0: always"),
     Setting("max_total_log_bytes", "ASSAY_MAX_TOTAL_LOG_BYTES", "-1", read.limit, "most bytes of all logs; -1: any"),
     Setting("cache_bytes", "ASSAY_CACHE_BYTES", str(10 << 30), read.count, "files that a worker keeps for later runs"),
     Setting("owner_policy", "ASSAY_OWNER_POLICY", "tenant", read.one_of("tenant", "owner_or_admin"), "who may make changes"),

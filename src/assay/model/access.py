@@ -34,7 +34,7 @@ class Scope(enum.StrEnum):
     QUEUE_READ = "queue:read"
     WORKERS_READ = "workers:read"
     WORKERS_MANAGE = "workers:manage"
-    """Drain, pause and resume workers."""
+    """Drain, pause, resume and forget workers."""
     WORK = "workers:work"
     """Lease runs and bring back their results. Only workers need it."""
     TENANT_MANAGE = "tenant:manage"

@@ -186,6 +186,13 @@ class UnknownWorker(AssayError):
     code, status = "unknown_worker", 409
 
 
+class WorkerInUse(AssayError):
+    """The worker '{worker}' cannot be forgotten: it {why}. Drain it (`assay workers drain {worker}`) or end it, wait until \
+{until}, and try again."""
+
+    code, status = "worker_in_use", 409
+
+
 class ProtocolMismatch(AssayError):
     """The worker '{worker}' (Assay {version}) speaks version {theirs} of the workers' protocol, and this server speaks \
 {ours}. Install Assay {server_version}, which the server has, on the worker's machine and start the worker again."""
@@ -337,7 +344,7 @@ class CannotListen(AssayError):
 
 
 class ExtraMissing(AssayError):
-    """{feature} needs an extra of the package that is not installed. Run `pip install 'assay[{extra}]'`."""
+    """{feature} needs an extra of Assay that is not installed. Run `pip install './assay[{extra}]'` beside the checkout."""
 
     code, status = "extra_missing", 400
 

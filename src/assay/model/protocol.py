@@ -13,7 +13,7 @@ import msgspec
 from assay.model.plan import Context, Plan
 from assay.model.states import WorkerState
 
-PROTOCOL = 2
+PROTOCOL = 3
 """The version of what is said here. It grows whenever one side would misunderstand the other; both must be of the same."""
 
 FENCE_HEADER = "X-Assay-Fence"
@@ -36,16 +36,14 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """A worker says who it is and what it has. One `name` is one worker: registering again ends its earlier incarnation."""
 
     name: str
-    incarnation: str
-    """Random, new for every process."""
+    incarnation: Annotated[str, msgspec.Meta(min_length=1)]
+    """Random, new for every process, and for one that has lost touch with the server."""
     slots: Count
     engines: dict[str, str] = {}
     """Engine name to version."""
     version: str = ""
     """Assay's."""
     protocol: Count = 1
-    fresh: bool = True
-    """Whether the process has just started, rather than lost touch with the server."""
     cpus: Count = 0
     memory: Count = 0
     """Bytes."""
@@ -125,10 +123,14 @@ class Holding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """Everything the worker holds: renews all its leases in one call."""
+    """Everything the worker holds: renews all its leases in one call.
+
+    `ends`: it is the last one. The process ends in good order, holds nothing any more, and has carried out a drain.
+    """
 
     incarnation: str
     holding: list[Holding]
+    ends: bool = False
 
 
 class HeartbeatAnswer(msgspec.Struct, frozen=True):

@@ -163,6 +163,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     incarnation: str
+    """Empty once its process has said that it ends."""
     state: WorkerState
     slots: int
     engines: dict[str, str]
@@ -177,6 +178,10 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
     registered_at: int
     seen_at: int
     held: int = 0
+
+    def alive(self, now: int, lease: int) -> bool:
+        """Say whether its process has not said that it ends, and was heard of in the last `lease` microseconds."""
+        return bool(self.incarnation) and now - self.seen_at <= lease
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,7 +51,9 @@ class WorkerState(enum.StrEnum):
     PAUSED = "paused"
     """It takes no runs until it is resumed, also after a restart."""
     DRAINING = "draining"
-    """It takes no runs, and its process ends when it holds none; the next process of its name is active."""
+    """It takes no runs, and its process ends when it holds none. That stands until a process has done so."""
+    DRAINED = "drained"
+    """It was draining, and its process has ended as told; the next process of its name is active."""
 
 
 class Cause(enum.StrEnum):

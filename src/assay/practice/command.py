@@ -39,7 +39,8 @@ class _StartError(click.ClickException):
 @click.option("--bad-json-rate", default=0.0, type=_RATE, help="Fraction of requests answered with broken JSON.")
 @click.option("--null-content-rate", default=0.0, type=_RATE, help="Fraction of requests answered without text.")
 @click.option("--truncate-stream", is_flag=True, help="End every stream half way.")
-def practice_model(host: str, port: int, api_key_file: Path | None, **settings: Any) -> None:
+@click.option("--parent-pipe", is_flag=True, hidden=True, help="End when standard input does.")
+def practice_model(host: str, port: int, api_key_file: Path | None, parent_pipe: bool, **settings: Any) -> None:
     """Serve a small language model with an OpenAI-compatible API.
 
     For demos, tests and dry runs: the model is fitted at start on text that ships with Assay, so it needs no
@@ -54,10 +55,13 @@ def practice_model(host: str, port: int, api_key_file: Path | None, **settings: 
       assay practice-model --port 0 --latency-ms 50 --fail-rate 0.1     # how does my run cope with errors?
       assay practice-model --fail-on "11 plus 5"                        # one sample that fails for good
     """
+    from assay import parent
     from assay.model.errors import CannotListen
     from assay.practice.options import Options
     from assay.practice.serving import serve
 
+    if parent_pipe:
+        parent.end_with_it()
     try:
         options = Options(api_key=_api_key(api_key_file), **settings)
     except ValueError as error:

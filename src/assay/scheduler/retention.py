@@ -2,7 +2,8 @@
 
 Only jobs that have ended are touched, and none of which a card is still on its way. A job goes by the ordinary deletion, so
 whoever counts or announces deletions hears of it; its blobs go with the next sweep. Between two batches there is a pause
-several times as long as the batch took, so that others hardly notice.
+several times as long as the batch took, so that others hardly notice. Workers are forgotten that hold nothing and have long
+been silent.
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ from assay.model.ids import first_id
 from assay.scheduler.identifiers import now
 from assay.store.base import Store
 from assay.store.queries import JobCounts
-from assay.store.retention import BATCH, DropEvents, EndedAmong, EndedJobs, ExpireJob, JobsWithEvents
+from assay.store.retention import (
+    BATCH,
+    DropEvents,
+    EndedAmong,
+    EndedJobs,
+    ExpireJob,
+    ForgetSilent,
+    JobsWithEvents,
+    SilentWorkers,
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +42,8 @@ _SHORTEST_PAUSE_S = 0.01
 
 
 class Policy(NamedTuple):
-    """How long what is kept, in days after a job has ended (0: for ever); most bytes of all logs (-1: any)."""
+    """How long what is kept, in days after a job has ended, or a worker was heard of (0: for ever); most bytes of all logs
+    (-1: any)."""
 
     jobs: float
     jobs_of: Mapping[str, float]
@@ -40,20 +51,24 @@ class Policy(NamedTuple):
     logs: float
     events: float
     log_bytes: int
+    workers: float
 
     @classmethod
     def of(cls, settings: Settings) -> Policy:
         """Return what the settings ask for."""
+        workers, lease = settings.keep_workers_days, settings.lease_seconds * 1_000_000 / _DAY_US
         return cls(
             settings.keep_jobs_days,
             {tenant: float(days) for tenant, _, days in (one.rpartition("=") for one in settings.keep_jobs_days_of_tenants)},
             settings.keep_logs_days,
             settings.keep_events_days,
             settings.max_total_log_bytes,
+            max(workers, lease) if workers else 0,
         )
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or any(self.jobs_of.values()) or self.logs or self.events or self.log_bytes >= 0)
+        days = (self.jobs, *self.jobs_of.values(), self.logs, self.events, self.workers)
+        return any(days) or self.log_bytes >= 0
 
 
 @dataclass
@@ -69,9 +84,10 @@ class Cleaned:
     """Bytes of all logs that go."""
     events: int = 0
     """Events of jobs that stay."""
+    workers: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or self.logs or self.events)
+        return bool(self.jobs or self.logs or self.events or self.workers)
 
 
 class Retention:
@@ -120,6 +136,10 @@ class Retention:
             await self._events(found, moment - _us(self._policy.events), going, dry_run)
         if self._policy.logs or self._policy.log_bytes >= 0:
             await self._logs(found, moment, going, dry_run)
+        if self._policy.workers:
+            before = moment - _us(self._policy.workers)
+            names = await (self._store.scan(SilentWorkers(before)) if dry_run else self._store.apply(ForgetSilent(before)))
+            found.workers = len(names)
         return found
 
     async def _jobs(self, found: Cleaned, moment: int, going: set[str], dry_run: bool) -> None:

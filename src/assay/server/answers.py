@@ -381,7 +381,7 @@ CLEANUP: Final = Named(
         (
             Member("dry_run", Flag(), required=True),
             Member("tenants", Free(), required=True),
-            *(Member(name, _COUNT, required=True) for name in ("jobs", "logs", "log_bytes", "events")),
+            *(Member(name, _COUNT, required=True) for name in ("jobs", "logs", "log_bytes", "events", "workers")),
         )
     ),
 )

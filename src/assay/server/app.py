@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import time
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import quote
 
@@ -23,8 +24,8 @@ from assay.server.access.gate import Asked, Gate
 from assay.server.metrics.requests import NOT_FOUND, OTHER_METHOD
 from assay.server.respond import REQUEST_ID, error_response, no_content
 from assay.server.routes import Route, Table
-from assay.server.services import Services
-from assay.server.streams.answer import LiveAnswer, Refusal
+from assay.server.services import Caller, Services
+from assay.server.streams.answer import LiveAnswer, Refusal, turn_out
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class App:
         request = Request(scope, receive_counted)
         found = self.table.find(scope["path"])
         route: Route | None = None
+        who: Caller | None = None
         status = 500
         added: list[tuple[bytes, bytes]] = [(_ID_HEADER, request_id.encode("latin-1"))]
         settings = self.services.settings
@@ -106,8 +108,13 @@ class App:
             response = error_response(AssayError(error=f"see the server's log for request {request_id}"), request_id)
         if live and not isinstance(response, LiveAnswer):
             response = Refusal(response, unheard=not ours)
+        staying = self.gate.stay(who, asked) if who and route and route.lasts else nullcontext()
         try:
-            await response(opened, receive, send_with_id)
+            with staying as stay:
+                await response(opened, receive, send_with_id)
+            if stay and stay.error:
+                text = f": {stay.error}\n\n" if isinstance(response, LiveAnswer) else f"\n[{stay.error}]\n"
+                await turn_out(error_response(stay.error, request_id) if live else text.encode(), send_with_id)
         finally:
             counted.ended(method)
         seconds, path = time.perf_counter() - began, route.path if route else NOT_FOUND

@@ -17,6 +17,7 @@ from assay.config import SETTINGS, Settings
 from assay.model.errors import AssayError
 from assay.model.states import WorkerState
 from assay.store.base import Store
+from assay.store.leases import EndDrain
 from assay.store.queries import Workers
 
 log = logging.getLogger(__name__)
@@ -35,15 +36,20 @@ class EmbeddedWorker:
         self._process: asyncio.subprocess.Process | None = None
 
     async def keep(self) -> None:
-        """Start the worker, and start it again whenever it ends undrained; wait longer when it keeps failing."""
+        """Start the worker, and start it again whenever it ends undrained; wait longer when it keeps failing.
+
+        A drain that an earlier server did not live to see the end of counts no more.
+        """
         pause = 0.1
+        with contextlib.suppress(AssayError):
+            await self._store.apply(EndDrain(worker_name(self._settings, self._url)))
         while True:
             began = time.monotonic()
             try:
                 ending = f"code {await self._run()}"
             except OSError as error:  # no memory, no processes, no descriptors left: that may pass
                 ending = f"an error: {error.strerror}"
-            if ending == "code 0" and await self._drained():
+            if await self._drained():
                 log.warning("the worker has been drained; it starts again with the server")
                 return
             if time.monotonic() - began > _STEADY_S:
@@ -68,7 +74,7 @@ class EmbeddedWorker:
         name = worker_name(self._settings, self._url)
         with contextlib.suppress(AssayError):
             return any(
-                worker.name == name and worker.state is WorkerState.DRAINING for worker in await self._store.scan(Workers())
+                worker.name == name and worker.state is WorkerState.DRAINED for worker in await self._store.scan(Workers())
             )
         return False
 

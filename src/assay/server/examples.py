@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from assay.model.protocol import PROTOCOL
+
 JOB: Final[dict[str, Any]] = {
     "name": "first",
     "model": {"url": "http://127.0.0.1:8400/v1", "name": "practice"},
@@ -58,7 +60,7 @@ REGISTRATION: Final[dict[str, Any]] = {
     "incarnation": "5f0c",
     "slots": 2,
     "engines": {"adapter": "1"},
-    "protocol": 2,
+    "protocol": PROTOCOL,
     "cpus": 8,
     "memory": 34359738368,
     "gpus": [{"id": "0", "name": "NVIDIA H200", "memory": 150754820096}],

@@ -32,7 +32,7 @@ from assay.scheduler.outbox import Outbox
 from assay.scheduler.quota_file import QuotaFile
 from assay.scheduler.retention import Policy, Retention
 from assay.server.access.bans import Bans
-from assay.server.access.gate import Gate, Rules
+from assay.server.access.gate import FIRST_KEY, Gate, Rules
 from assay.server.access.keyring import Keyring
 from assay.server.access.limits import Limiter, MemoryLimiter
 from assay.server.access.roles import roles_of
@@ -54,6 +54,8 @@ if TYPE_CHECKING:  # its library is an extra
 
 log = logging.getLogger(__name__)
 
+_INSIST_S = 5.0
+"""Time for what a task of the server still has to write down when it is stopped."""
 _TURN_S = 0.0005
 """How long a thread that reads a large body may go on before the event loop gets its turn. A request takes several turns."""
 
@@ -111,7 +113,7 @@ async def _serve(
     worker_key = os.environ.get("ASSAY_WORKER_KEY") or secrets.token_urlsafe(32)
     keyring = Keyring(store, roles_of(settings))
     limiter = limiter_of(settings, redis, store.identity)
-    bans = Bans(settings.ban_after, settings.ban_seconds, settings.ban_longest_seconds)
+    bans = bans_of(settings, redis, store.identity)
     gate = Gate(Rules.of(settings), keyring, limiter, bans, worker_key)
     folders, blobs = LogFolders(settings.data), BlobStore(settings.data / "blobs")
     at = Services(
@@ -145,6 +147,7 @@ async def _serve(
         asyncio.create_task(quotas.follow()),
         asyncio.create_task(Outbox(store, carriers(store, settings, redis)).empty()),
         asyncio.create_task(keyring.note_used()),
+        asyncio.create_task(gate.stays.watch()),
     ]
     embedded = EmbeddedWorker(settings, store, listeners.worker_url, worker_key) if worker else None
     if embedded:
@@ -168,9 +171,8 @@ async def _serve(
         if embedded:
             await embedded.stop()
         for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await eventloop.end(task, _INSIST_S)
+        await bans.close()
         if limiter:
             await limiter.close()
         await store.close()
@@ -190,6 +192,16 @@ def limiter_of(settings: Settings, redis: Redis | None = None, identity: str = "
     return SharedLimiter(redis, identity, rates)
 
 
+def bans_of(settings: Settings, redis: Redis | None = None, identity: str = "") -> Bans:
+    """Return what counts wrong keys, together with the other servers on the database `identity`."""
+    terms = settings.ban_after, settings.ban_seconds, settings.ban_longest_seconds
+    if redis is None or not identity:
+        return Bans(*terms)
+    from assay.server.access.shared_bans import SharedBans
+
+    return SharedBans(redis, identity, *terms)
+
+
 async def refuse_strangers(settings: Settings, store: Store) -> None:
     """Raise SettingInvalid for an address that others reach while there is no API key, unless the user has said that this
     is meant.
@@ -199,14 +211,12 @@ async def refuse_strangers(settings: Settings, store: Store) -> None:
     if not (settings.on_loopback or settings.open_access or await store.lookup(AnyKey())):
         problem = (
             "others can reach this address, and there is no API key yet to tell who may do what. Make the first one with "
-            "`assay keys create NAME --role admin --offline` (and the same --data or --database), or listen on 127.0.0.1 "
+            f"`{FIRST_KEY}` (and the same --data or --database), or listen on 127.0.0.1 "
             "behind a proxy that checks callers, or say with --open-access that everybody may do everything here"
         )
         raise SettingInvalid(name="host", origin=settings.origins["host"], problem=problem)
     if settings.require_keys and not await store.lookup(AnyKey()):
-        log.warning(
-            "keys are required, and there is none yet: make one with `assay keys create NAME --role admin --offline`"
-        )
+        log.warning("keys are required, and there is none yet: make one with `%s`", FIRST_KEY)
 
 
 async def open_store(settings: Settings, redis: Redis | None = None) -> Store:

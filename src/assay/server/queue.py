@@ -31,12 +31,13 @@ async def page(request: Request) -> Response:
     job_id = parameters.text("job_id")
     parameters.only_known(("limit", "offset", "job_id"))
     lines, running, passes = await at.store.scan(WholeQueue(_MOST))
+    await at.durations.learn(at.store)
     moment = now()
     lease_us = at.settings.lease_seconds * 1_000_000
     places = [
         Place(worker.slots, frozenset(worker.engines), len(worker.gpus), worker.labels)
         for worker in await at.store.scan(Workers())
-        if worker.seen_at > moment - lease_us and worker.state is WorkerState.ACTIVE
+        if worker.alive(moment, lease_us) and worker.state is WorkerState.ACTIVE
     ]
     busy = [
         Busy(one.lane, max(at.durations.usual(one.lane.provider_id, one.benchmark_id) - (moment - one.since) / 1e6, 0.0))

@@ -87,6 +87,11 @@ class Route:
         """The class whose rate limits the route."""
         return self.cost or (Cost.READ if self.method in ("GET", "HEAD") else Cost.WRITE)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether an answer may go on for as long as something lasts."""
+        return self.live or self.cost_class is Cost.STREAM
+
 
 class Table:
     """Finds the route of a request: fixed paths by one dictionary look-up, paths with parameters by pattern."""

@@ -47,6 +47,7 @@ from assay.model.errors import (
     ValidationFailed,
     WebhookPaused,
     WebhookRefused,
+    WorkerInUse,
 )
 from assay.model.keys import REQUEST as KEY_REQUEST
 from assay.model.states import WorkerState
@@ -244,6 +245,9 @@ def _fleet_routes() -> tuple[Route, ...]:
                   tag="workers", answers={200: answers.WORKER_WITH_RUNS}, errors=(NotFound, StoreUnavailable))
             for verb, (state, summary) in directions.items()
         ),
+        Route("forgetWorker", "DELETE", _WORKER, fleet.forget, "Forget a worker that has ended or fallen silent.",
+              scope=Scope.WORKERS_MANAGE, tag="workers", answers={204: ""},
+              errors=(NotFound, WorkerInUse, StoreUnavailable)),
     )  # fmt: skip
 
 

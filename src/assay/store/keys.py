@@ -87,6 +87,16 @@ class KeyByPrefix:
 
 
 @dataclass(frozen=True)
+class KeysAmong:
+    """Those of these prefixes that are a key's, with their keys."""
+
+    prefixes: tuple[str, ...]
+
+    def steps(self) -> Steps[list[ApiKey]]:
+        return [_key(row) for row in (yield run("keys_among", prefixes=encode(self.prefixes).decode()))]
+
+
+@dataclass(frozen=True)
 class KeyOfTenant:
     """The key of a prefix as `tenant` sees it (`*`: whoever's it is). Raises NotFound."""
 

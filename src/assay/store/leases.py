@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from assay.model.errors import NotFound, UnknownWorker
+from assay.model.errors import NotFound, UnknownWorker, WorkerInUse
 from assay.model.protocol import Heartbeat, HeartbeatAnswer, Registration
 from assay.model.records import Worker
 from assay.model.results import Message
@@ -19,11 +19,18 @@ LINGER = 60_000_000
 """Microseconds that an adapter may go on after it has reported its end: it may still have to save things."""
 
 
+def _return_all(worker: str, now: int, why: str) -> Steps[None]:
+    """Give everything that a worker holds back to the queue, because it is gone."""
+    held = [run_of(row) for row in (yield run("held_by_worker", worker=worker))]
+    yield from life.lose([life.Loss(one, now, "worker_lost", why) for one in held])
+
+
 @dataclass(frozen=True)
 class RegisterWorker:
     """Enter a worker; whatever an earlier incarnation of the same name still holds goes back to the queue.
 
-    Returns what it may do: a pause outlives the worker's process, draining ends with it.
+    Returns what it may do: what it was told. A drain stands until a process has carried it out, however often one registers
+    meanwhile; a pause stands until the worker is resumed.
     """
 
     registration: Registration
@@ -32,12 +39,12 @@ class RegisterWorker:
     def steps(self) -> Steps[WorkerState]:
         new = self.registration
         state = WorkerState.ACTIVE
-        known = yield run("registered_worker", name=new.name)
+        known = yield run("worker_to_change", name=new.name)
+        if known:  # it may wait for runs as what it announced before
+            yield Signal(worker_topic(new.name))
         if known and known[0]["incarnation"] != new.incarnation:
-            held = [run_of(row) for row in (yield run("held_by_worker", worker=new.name))]
-            why = f"The worker '{new.name}' was restarted."
-            yield from life.lose([life.Loss(one, self.now, "worker_lost", why) for one in held])
-        if known and (known[0]["state"] != WorkerState.DRAINING or not new.fresh):
+            yield from _return_all(new.name, self.now, f"The worker '{new.name}' was restarted.")
+        if known and known[0]["state"] != WorkerState.DRAINED:
             state = WorkerState(known[0]["state"])
         yield run(
             "put_worker",
@@ -55,7 +62,7 @@ class RegisterWorker:
 
 @dataclass(frozen=True)
 class DirectWorker:
-    """Say what a worker may do from now on; it is told at once. Raises NotFound."""
+    """Say what a worker may do from now on; it is told at once. One that has been drained need not be. Raises NotFound."""
 
     name: str
     state: WorkerState
@@ -64,6 +71,60 @@ class DirectWorker:
         if not (yield run("direct_worker", name=self.name, state=self.state)):
             raise NotFound(kind="worker", id=self.name)
         yield Signal(worker_topic(self.name))
+
+
+@dataclass(frozen=True)
+class DismissWorker:
+    """The process of a worker ends in good order: a drain is carried out, and nobody who calls as it is heard any more.
+
+    What it was leased in its last moment, and did not hear of, goes back to the queue. Returns its state. Raises
+    UnknownWorker.
+    """
+
+    name: str
+    incarnation: str
+    now: int
+
+    def steps(self) -> Steps[WorkerState]:
+        worker = yield from registered(self.name, self.incarnation)
+        yield from _return_all(self.name, self.now, f"The worker '{self.name}' has ended.")
+        yield run("dismiss_worker", name=self.name, now=self.now)
+        return WorkerState.DRAINED if worker.state is WorkerState.DRAINING else worker.state
+
+
+@dataclass(frozen=True)
+class EndDrain:
+    """No process of a worker is left that could carry a drain out: what was asked for has come about."""
+
+    name: str
+
+    def steps(self) -> Steps[None]:
+        yield run("end_drain", name=self.name)
+
+
+@dataclass(frozen=True)
+class ForgetWorker:
+    """Forget a worker, and what it was told. `lease`: microseconds of silence after which it counts as gone.
+
+    Raises NotFound, and WorkerInUse for one that is alive or holds runs.
+    """
+
+    name: str
+    now: int
+    lease: int
+
+    def steps(self) -> Steps[None]:
+        rows = yield run("worker_to_change", name=self.name)
+        if not rows:
+            raise NotFound(kind="worker", id=self.name)
+        seconds = round((self.now - rows[0]["seen_at"]) / 1_000_000)
+        if worker_of(rows[0]).alive(self.now, self.lease):
+            raise WorkerInUse(
+                worker=self.name, why=f"was heard of {max(seconds, 0)} s ago", until="it has ended or fallen silent"
+            )
+        if held := len((yield run("held_by_worker", worker=self.name))):
+            raise WorkerInUse(worker=self.name, why=f"holds {held} runs", until="they have been queued again")
+        yield run("drop_worker", name=self.name)
 
 
 @dataclass(frozen=True)
@@ -88,12 +149,17 @@ class ProveWriting:
         yield run("drop_worker", name=nobody)
 
 
-def registered(name: str, incarnation: str) -> Steps[Worker]:
-    """Return a registered worker, or raise UnknownWorker."""
-    rows = yield run("registered_worker", name=name)
-    if not rows or rows[0]["incarnation"] != incarnation:
+def registered(name: str, incarnation: str, asked: str = "worker_to_change") -> Steps[Worker]:
+    """Return a registered worker, or raise UnknownWorker. Who directs it meanwhile waits for the end of this transaction."""
+    rows = yield run(asked, name=name)
+    if not rows or not answers_to(rows[0]["incarnation"], incarnation):
         raise UnknownWorker(worker=name)
     return worker_of(rows[0])
+
+
+def answers_to(known: str, incarnation: str) -> bool:
+    """Say whether the worker that is `known` is the one that calls; one that has taken its leave has no incarnation."""
+    return bool(incarnation) and known == incarnation
 
 
 @dataclass(frozen=True)

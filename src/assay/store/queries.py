@@ -135,7 +135,7 @@ class RegisteredWorker:
     incarnation: str
 
     def steps(self) -> Steps[Worker]:
-        return (yield from registered(self.name, self.incarnation))
+        return (yield from registered(self.name, self.incarnation, "registered_worker"))
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,20 @@ class Due:
     def steps(self) -> Steps[tuple[int | None, int | None]]:
         (row,) = yield run("due")
         return row["lease"], row["grace"]
+
+
+@dataclass(frozen=True)
+class RecentDurations:
+    """What runs took that were completed, the last one last: provider, benchmark, seconds in the attempt that completed it.
+
+    Among the `most` newest attempts, by the age of their runs, whatever became of them.
+    """
+
+    most: int
+
+    def steps(self) -> Steps[list[tuple[str, str, float]]]:
+        rows = yield run("recent_durations", limit=self.most)
+        return [(row["provider_id"], row["benchmark_id"], max(row["took"], 0) / 1e6) for row in rows]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from assay.model.records import Worker
 from assay.model.states import WorkerState
 from assay.store.base import Row, Steps, alone, change_each, run, run_many
 from assay.store.history import event, record
+from assay.store.leases import answers_to
 from assay.store.rows import listed, worker_of
 
 _labels = msgspec.json.Decoder(dict[str, str])
@@ -64,13 +65,13 @@ class TakeRuns:
 
     @classmethod
     def together(cls, operations: Sequence[TakeRuns]) -> Steps[list[Taken | AssayError]]:
-        rows = yield run("registered_workers", names=listed({one.worker for one in operations}))
+        rows = yield run("workers_to_change", names=listed({one.worker for one in operations}))
         workers = {row["name"]: worker_of(row) for row in rows}
         answers: list[Taken | AssayError] = []
         queue: _Queue | None = None
         for at, asked in enumerate(operations):
             worker = workers.get(asked.worker)
-            if worker is None or worker.incarnation != asked.incarnation:
+            if worker is None or not answers_to(worker.incarnation, asked.incarnation):
                 answers.append(UnknownWorker(worker=asked.worker))
             elif worker.state is not WorkerState.ACTIVE:
                 answers.append(Taken([], False))

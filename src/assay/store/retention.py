@@ -1,4 +1,4 @@
-"""What need not be kept any longer: jobs that ended long ago, and their events.
+"""What need not be kept any longer: jobs that ended long ago, and their events; workers that have long been silent.
 
 A job is never touched while it is open, nor while a card of it is in the outbox; that is looked at again in the transaction
 that deletes. `before` is a time in microseconds: what ended, or was changed last, before it.
@@ -118,3 +118,23 @@ class DropEvents:
         if not rows:
             return 0
         return len((yield run("drop_events", job_id=self.job_id, limit=EVENTS)))
+
+
+@dataclass(frozen=True)
+class SilentWorkers:
+    """The workers that hold nothing and were last heard of before a time, by name."""
+
+    before: int
+
+    def steps(self) -> Steps[tuple[str, ...]]:
+        return tuple(row["name"] for row in (yield run("silent_workers", before=self.before)))
+
+
+@dataclass(frozen=True)
+class ForgetSilent:
+    """Forget those workers, and what they were told; return their names. One that returns after all registers anew."""
+
+    before: int
+
+    def steps(self) -> Steps[tuple[str, ...]]:
+        return tuple(row["name"] for row in (yield run("forget_silent", before=self.before)))

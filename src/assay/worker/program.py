@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import secrets
 import shutil
 import signal
-import sys
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assay import __version__, eventloop
+from assay import __version__, eventloop, parent
 from assay.client.workers import Refused, ServerGone, WorkerApi
 from assay.engines.base import Executor, Site
 from assay.engines.registry import executors
@@ -36,11 +33,15 @@ log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
 _SWEEP_S = 60.0
+_LOOK_S = 3.0
+"""Between two looks for engines that have been installed."""
 _REFUSALS = 3
 """Registrations in a row that may be worth nothing before their lease is over."""
 _PATIENCE_S = 2.0
 _PATIENCE_WITH_ORPHAN_S = 20.0
 """With an earlier worker of the same name that is about to end: the one of a killed server ends its runs first."""
+_LEAVE_S = 2.0
+"""Patience with the server when the worker takes its leave; one that was drained has as much as a lease lasts."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ class _Worker:
         self._orphaned = False
         self._executors: dict[str, Executor] = {}
         self._state = WorkerState.ACTIVE
+        self._lease_s = _LEAVE_S
         self._gpus = machine.gpus(options.gpus)
-        self._fresh = True
 
     async def run(self) -> None:
         """Register, then lease and beat until told to stop."""
@@ -103,7 +104,7 @@ class _Worker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stopping.set)
         if options.parent_pipe:
-            _watch_parent(loop, self._server_gone)
+            parent.watch(lambda: loop.call_soon_threadsafe(self._server_gone))
         patience_s = _PATIENCE_WITH_ORPHAN_S if options.parent_pipe else _PATIENCE_S
         with await claim(options.data, options.name, patience_s):
             await self._work()
@@ -122,23 +123,44 @@ class _Worker:
         guards = Guards(self._marker)
         limits = (options.max_log_bytes, options.run_timeout_s)
         site = Site(options.engines_dir, self._hosts_dir, *limits, self._marker, guards)
-        self._executors = executors(site)
-        for executor in self._executors.values():
-            executor.begin()
+        await self._find_engines(site)
         gateway = Gateway()
         await gateway.start()
         sweeping = asyncio.create_task(self._sweep())
         async with WorkerApi(options.server, options.key, options.name) as api:
+            looking = asyncio.create_task(self._announce_engines(api, site))
             try:
                 await self._serve(api, gateway)
             finally:
                 sweeping.cancel()
+                await eventloop.end(looking)
                 await self._end_all(drop=self._orphaned)
                 for executor in self._executors.values():
                     await executor.close()
                 await guards.close()
                 await gateway.close()
                 await asyncio.to_thread(tree.end_worker, self._marker)
+            if not self._orphaned:
+                await self._take_leave(api)
+
+    async def _find_engines(self, site: Site) -> bool:
+        """Take into use the engines that have been installed since the last look; say whether there are any."""
+        new = await asyncio.to_thread(executors, site, self._executors.keys())
+        for executor in new.values():
+            executor.begin()
+        self._executors |= new
+        return bool(new)
+
+    async def _announce_engines(self, api: WorkerApi, site: Site) -> None:
+        """Tell the server of engines that are installed while this worker works, for ever."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                if await self._find_engines(site):
+                    await api.register(self._registration())
+                    log.info("engines: %s", ", ".join(sorted(self._executors)))
+            except (OSError, ServerGone, Refused) as error:
+                log.warning("engines that were installed meanwhile are announced with the next registration: %s", error)
 
     async def _sweep(self) -> None:
         """Delete the folders of runs that have been kept for long enough, for ever."""
@@ -154,16 +176,16 @@ class _Worker:
             terms = await self._register(api)
             if terms is None:
                 return
-            self._state = terms.state
+            self._state, self._lease_s = terms.state, terms.lease_s
             registered = loop.time()
             place = self._place(api, gateway, terms)
             tasks = [asyncio.create_task(self._lease(api, place)), asyncio.create_task(self._beat(api, terms))]
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
             for task in (*tasks, stopping):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                await eventloop.end(task)
+                if not task.cancelled():
+                    task.result()
             if not self._stopping.is_set():
                 # The server has given our runs to somebody else: whatever we still do is worth nothing.
                 await self._end_all(drop=True)
@@ -193,24 +215,10 @@ class _Worker:
 
     async def _register(self, api: WorkerApi) -> Registered | None:
         """Register, however long the server takes to come up; None when told to stop meanwhile."""
-        engines = {name: executor.version for name, executor in self._executors.items()}
-        registration = Registration(
-            name=self._options.name,
-            incarnation=self._incarnation,
-            slots=self._options.slots,
-            engines=engines,
-            version=__version__,
-            protocol=PROTOCOL,
-            fresh=self._fresh,
-            cpus=machine.cpus(),
-            memory=machine.memory(),
-            gpus=self._gpus,
-            labels=dict(self._options.labels),
-        )
         pause = 0.05
         while not self._stopping.is_set():
             try:
-                terms = await api.register(registration)
+                terms = await api.register(self._registration())
             except Refused as refusal:
                 if refusal.status in (401, 403):
                     raise BadRequest(error=f"{self._options.server} does not take this worker: {refusal}") from refusal
@@ -228,9 +236,22 @@ class _Worker:
                     ours = f"This worker (Assay {__version__}) speaks version {PROTOCOL} of the workers' protocol"
                     theirs = f"the server at {self._options.server} speaks {terms.protocol}"
                     raise BadRequest(error=f"{ours}, and {theirs}. Install the same version of Assay on both.")
-                self._fresh = False
                 return terms
         return None
+
+    def _registration(self) -> Registration:
+        return Registration(
+            name=self._options.name,
+            incarnation=self._incarnation,
+            slots=self._options.slots,
+            engines={name: executor.version for name, executor in self._executors.items()},
+            version=__version__,
+            protocol=PROTOCOL,
+            cpus=machine.cpus(),
+            memory=machine.memory(),
+            gpus=self._gpus,
+            labels=dict(self._options.labels),
+        )
 
     async def _lease(self, api: WorkerApi, place: Place) -> None:
         """Keep the slots busy. Returns when the server does not know this worker any more, or it has been drained."""
@@ -291,12 +312,15 @@ class _Worker:
         heard = loop.time()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._beat_now.wait(), terms.heartbeat_s)
+                # Not `wait_for`, which overlooks that this task is cancelled when it has just got what it waited for.
+                async with asyncio.timeout(terms.heartbeat_s):
+                    await self._beat_now.wait()
             self._beat_now.clear()
             held = [attempt for attempt in self._attempts if not attempt.dropped]
             beat = Heartbeat(self._incarnation, [attempt.holding() for attempt in held])
             try:
-                answer = await asyncio.wait_for(api.heartbeat(beat), terms.lease_s / 3)
+                async with asyncio.timeout(terms.lease_s / 3):
+                    answer = await api.heartbeat(beat)
                 heard = loop.time()
             except (ServerGone, TimeoutError):
                 if loop.time() - heard > terms.lease_s:
@@ -313,6 +337,19 @@ class _Worker:
                 self._state = answer.state
                 self._freed.set()  # who waits for nothing but this looks again
 
+    async def _take_leave(self, api: WorkerApi) -> None:
+        """Say that this process ends, and with it what it was told to do: the next of its name begins anew."""
+        drained = self._state is WorkerState.DRAINING
+        with contextlib.suppress(TimeoutError, Refused):
+            async with asyncio.timeout(self._lease_s if drained else _LEAVE_S):
+                while True:
+                    try:
+                        await api.heartbeat(Heartbeat(self._incarnation, [], ends=True))
+                    except ServerGone:
+                        await asyncio.sleep(0.5)
+                    else:
+                        return
+
     async def _end_all(self, *, drop: bool) -> None:
         for attempt in self._attempts:
             attempt.stop(drop=drop)
@@ -323,14 +360,3 @@ def _heed(task: asyncio.Task[Any]) -> None:
     """Take note of how a task ended: a call that nobody waits for any more may fail in silence."""
     if not task.cancelled():
         task.exception()
-
-
-def _watch_parent(loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -> None:
-    """Call `gone` when standard input ends. A thread waits: a pipe from asyncio would need a loop of its own kind."""
-
-    def wait() -> None:
-        while os.read(sys.stdin.fileno(), 1024):
-            pass
-        loop.call_soon_threadsafe(gone)
-
-    threading.Thread(target=wait, name="assay-parent", daemon=True).start()

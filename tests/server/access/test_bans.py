@@ -53,6 +53,26 @@ def test_failures_that_lie_far_apart_do_not_add_up() -> None:
         clock.now += FORGIVEN_AFTER_S + 1
 
 
+def test_the_ban_of_another_server_goes_on_as_long_as_there_and_counts_as_one() -> None:
+    clock = Clock()
+    bans = Bans(3, 10, 35, clock)
+    bans.failed("a")
+    bans.ban("a", 20)
+    assert bans.left("a") == 20
+    bans.ban("a", 10)
+    bans.ban("a", 1000)
+    assert bans.left("a") == 35
+    clock.now += 35
+    assert ban(bans) == 20
+
+
+def test_who_has_not_failed_here_is_not_banned_by_another_server() -> None:
+    bans = Bans(0, 10, 100, Clock())
+    bans.failed("a")
+    bans.ban("a", 10)
+    assert (bans.left("a"), bans.left("b")) == (0, 0)
+
+
 def test_nobody_is_banned_where_that_is_off() -> None:
     bans = Bans(0, 10, 100, Clock())
     assert [bans.failed("a") for _ in range(50)] == [0] * 50

@@ -37,7 +37,7 @@ NEEDS: dict[str, set[str]] = {
         "createWebhook", "listWebhooks", "getWebhook", "patchWebhook", "deleteWebhook", "testWebhook", "listDeliveries",
     },
     "workers:read": {"listWorkers", "getWorker"},
-    "workers:manage": {"drainWorker", "pauseWorker", "resumeWorker"},
+    "workers:manage": {"drainWorker", "pauseWorker", "resumeWorker", "forgetWorker"},
     "workers:work": {
         "registerWorker", "leaseRuns", "heartbeat", "startRun", "endRun", "appendLog", "putArtifact", "getBlob",
     },

@@ -69,6 +69,19 @@ class Bans:
             del self._records[next(iter(self._records))]
         return banned
 
+    def ban(self, address: str, seconds: float) -> None:
+        """Let the ban of an address that has failed go on for so long at least, up to the longest."""
+        record, now = self._records.get(address), self._clock()
+        if record is None:
+            return
+        if record.until <= now:
+            record.bans += 1
+            record.failures = 0
+        record.until = max(record.until, now + min(seconds, self._longest_s))
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
     def _ban_s(self, number: int) -> float:
         # The shift is bounded, so that years of bans make no number of a million digits.
         return min(self._first_s * (1 << min(number - 1, 40)), self._longest_s) if number else 0.0

@@ -10,6 +10,7 @@ import hmac
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from assay.config import Settings
@@ -28,6 +29,7 @@ from assay.server.access.addresses import Address, Network, household, origin_of
 from assay.server.access.bans import Bans
 from assay.server.access.keyring import Keyring, Known
 from assay.server.access.limits import Limiter, headers
+from assay.server.access.stays import Stay, Stays
 from assay.server.routes import Route
 from assay.server.services import Caller, named
 
@@ -43,7 +45,9 @@ _FOR_WORKERS = (
     "Give `assay worker` an API key with the role worker (--key-file), or start server and worker with the same "
     "ASSAY_WORKER_KEY in the environment."
 )
-_FIRST_KEY = "Make the first one with `assay keys create NAME --role admin --offline` where the server keeps its data."
+FIRST_KEY = "assay keys create NAME --role admin --all-tenants --offline"
+"""The command that makes a key where there is none yet to make others with."""
+_FIRST_KEY = f"Make the first one with `{FIRST_KEY}` where the server keeps its data."
 
 
 @dataclass(slots=True)
@@ -82,6 +86,8 @@ class Gate:
         self._rules, self._keyring, self._limiter, self._bans = rules, keyring, limiter, bans
         self._worker_key = worker_key.encode()
         self._by_address = bool(rules.allowed or rules.trusted)
+        self.stays = Stays(keyring, bans, self._needed)
+        """Those who get an answer that goes on."""
 
     async def admit(self, asked: Asked, route: Route, added: list[tuple[bytes, bytes]]) -> Caller:
         """Return who makes a request to `route`; append the headers that its answer, refusals included, then carries.
@@ -116,6 +122,10 @@ class Gate:
             one = who.key or household(address or self._address(asked))
             await self._limit(one, route.cost_class, added)
         return who
+
+    def stay(self, who: Caller, asked: Asked) -> AbstractContextManager[Stay]:
+        """Let a caller have an answer that goes on, in a block that ends early once it may not have it any more."""
+        return self.stays.stay(who.key, household(self._address(asked)))
 
     async def _worker(self, asked: Asked, route: Route) -> Caller:
         """Return the caller with the workers' secret; where no key is needed it may also do what everybody may."""

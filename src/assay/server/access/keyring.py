@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -20,7 +21,7 @@ from assay.model.errors import AssayError, InvalidKey
 from assay.model.keys import ApiKey, prefix_of
 from assay.server.access.addresses import Network
 from assay.store.base import Store
-from assay.store.keys import AnyKey, KeyByPrefix, NoteKeysUsed
+from assay.store.keys import AnyKey, KeyByPrefix, KeysAmong, NoteKeysUsed
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +111,16 @@ class Keyring:
             del self._known[next(iter(self._known))]
         self._used[prefix] = now
         return known
+
+    async def problems(self, prefixes: Collection[str]) -> dict[str, str]:
+        """Return of those of the keys that do not count any more what the matter is. One question for all of them.
+
+        Raises StoreUnavailable.
+        """
+        found = {key.prefix: key for key in await self._store.scan(KeysAmong(tuple(sorted(prefixes))))}
+        now = time.time_ns() // 1000
+        problems = {prefix: found[prefix].problem(now) if prefix in found else "it is not known" for prefix in prefixes}
+        return {prefix: problem for prefix, problem in problems.items() if problem}
 
     def forget(self, prefix: str) -> None:
         """Look a key up again when it is next used: something has been done with it."""

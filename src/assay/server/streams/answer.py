@@ -17,6 +17,8 @@ from assay.server.streams.watcher import Watcher
 _RETRY_MS = 1000
 """How long a browser waits before it connects again."""
 
+_LAST_WORDS_S = 1.0
+
 GOING_AWAY, TRY_AGAIN, UNWANTED, DONE = 1001, 1013, 1003, 1000
 """Why a WebSocket is closed (RFC 6455, 7.4.1)."""
 
@@ -184,10 +186,25 @@ class Refusal(Response):
             await send({"type": "websocket.close", "code": 4403})
             return
         await accept(receive, send)
-        text = bytes(self._refused.body).decode()
-        if text:
-            await send({"type": "websocket.send", "text": text})
-        await send({"type": "websocket.close", "code": 4000 + self._refused.status_code})
+        await _refuse(self._refused, send)
+
+
+async def turn_out(last: Response | bytes, send: Send) -> None:
+    """Say to a reader in the middle of an answer why it gets no more, and end it: over a WebSocket with a refusal, else with
+    the last bytes. The reader may be gone, or have stopped to read."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_LAST_WORDS_S):
+            if isinstance(last, Response):
+                await _refuse(last, send)
+            else:
+                await send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+async def _refuse(refused: Response, send: Send) -> None:
+    text = bytes(refused.body).decode()
+    if text:
+        await send({"type": "websocket.send", "text": text})
+    await send({"type": "websocket.close", "code": 4000 + refused.status_code})
 
 
 def _continue() -> None:

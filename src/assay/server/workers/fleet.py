@@ -12,10 +12,10 @@ from assay.model.records import Run, Worker
 from assay.model.states import WorkerState
 from assay.scheduler.identifiers import now, rfc3339
 from assay.server.evalhub.queries import Parameters
-from assay.server.respond import json_response
+from assay.server.respond import json_response, no_content
 from assay.server.routes import Handler
 from assay.server.services import Services, caller, services
-from assay.store.leases import DirectWorker
+from assay.store.leases import DirectWorker, ForgetWorker
 from assay.store.queries import Workers, WorkerWithRuns
 from assay.store.rows import report_of
 
@@ -43,6 +43,14 @@ def directed(state: WorkerState) -> Handler:
     return handle
 
 
+async def forget(request: Request) -> Response:
+    """Forget a worker that is gone."""
+    at, _ = services(request), caller(request)
+    lease_us = round(at.settings.lease_seconds * 1_000_000)
+    await at.store.apply(ForgetWorker(request.path_params["worker"], now(), lease_us))
+    return no_content()
+
+
 async def _answer(request: Request) -> Response:
     at, name, tenant = services(request), request.path_params["worker"], caller(request).tenant
     found = await at.store.scan(WorkerWithRuns(name))
@@ -54,11 +62,10 @@ async def _answer(request: Request) -> Response:
 
 
 def _document(at: Services, worker: Worker) -> dict[str, Any]:
-    alive = now() - worker.seen_at <= at.settings.lease_seconds * 1_000_000
     return {
         "name": worker.name,
         "state": worker.state,
-        "alive": alive,
+        "alive": worker.alive(now(), at.settings.lease_seconds * 1_000_000),
         "seen_at": rfc3339(worker.seen_at),
         "registered_at": rfc3339(worker.registered_at),
         "slots": worker.slots,

@@ -10,14 +10,22 @@ from starlette.responses import Response
 from assay import __version__
 from assay.model.errors import BadRequest, ProtocolMismatch
 from assay.model.placement import problem
-from assay.model.protocol import PROTOCOL, GrantAnswer, Heartbeat, LeaseRequest, Registered, Registration
+from assay.model.protocol import (
+    PROTOCOL,
+    GrantAnswer,
+    Heartbeat,
+    HeartbeatAnswer,
+    LeaseRequest,
+    Registered,
+    Registration,
+)
 from assay.model.states import WorkerState
 from assay.scheduler.identifiers import now
 from assay.server.body import read_struct
 from assay.server.respond import json_response
 from assay.server.services import Services, services
 from assay.store.base import QUEUE, SLOTS, worker_topic
-from assay.store.leases import RegisterWorker, RenewLeases
+from assay.store.leases import DismissWorker, RegisterWorker, RenewLeases
 from assay.store.queries import NextReady, RegisteredWorker
 from assay.store.queue import Taken, TakeRuns
 
@@ -99,8 +107,10 @@ async def _take(at: Services, name: str, asked: LeaseRequest) -> tuple[Taken, in
 
 
 async def heartbeat(request: Request) -> Response:
-    """Renew all leases of a worker; answer with the runs that it must stop."""
+    """Renew all leases of a worker; answer with the runs that it must stop. With the last one it takes its leave."""
     at, name = services(request), request.path_params["worker"]
     beat = await read_struct(request, Heartbeat, _LIMIT)
+    if beat.ends:
+        return json_response(HeartbeatAnswer([], await at.store.apply(DismissWorker(name, beat.incarnation, now()))))
     lease_us = round(at.settings.lease_seconds * 1_000_000)
     return json_response(await at.store.apply(RenewLeases(name, beat, now(), lease_us), urgent=True))

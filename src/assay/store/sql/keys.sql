@@ -10,6 +10,10 @@ FROM api_keys ORDER BY created_at DESC, prefix
 SELECT prefix, digest, name, tenant, owner, roles, addresses, created_at, created_by, expires_at, last_used_at, revoked_at
 FROM api_keys WHERE tenant = :tenant ORDER BY created_at DESC, prefix
 
+-- name: keys_among
+SELECT prefix, digest, name, tenant, owner, roles, addresses, created_at, created_by, expires_at, last_used_at, revoked_at
+FROM api_keys WHERE prefix IN (SELECT value FROM json_each(:prefixes))
+
 -- name: any_key
 SELECT prefix FROM api_keys LIMIT 1
 

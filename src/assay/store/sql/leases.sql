@@ -11,9 +11,13 @@ FROM workers ORDER BY name
 -- name: registered_worker
 SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers WHERE name = :name
 
--- name: registered_workers
+-- name: workers_to_change
 SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers
-WHERE name IN (SELECT value FROM json_each(:names))
+WHERE name IN (SELECT value FROM json_each(:names)) ORDER BY name {for_update}
+
+-- name: worker_to_change
+SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers WHERE name = :name
+{for_update}
 
 -- name: put_worker
 INSERT INTO workers (name, incarnation, slots, engines, version, registered_at, seen_at, state, announced)
@@ -23,7 +27,15 @@ ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, slots = exc
   announced = excluded.announced
 
 -- name: direct_worker
-UPDATE workers SET state = :state WHERE name = :name RETURNING name
+UPDATE workers SET state = CASE WHEN state = 'drained' AND :state = 'draining' THEN state ELSE :state END
+WHERE name = :name RETURNING name
+
+-- name: dismiss_worker
+UPDATE workers SET incarnation = '', seen_at = :now, state = CASE state WHEN 'draining' THEN 'drained' ELSE state END
+WHERE name = :name
+
+-- name: end_drain
+UPDATE workers SET state = 'drained' WHERE name = :name AND state = 'draining'
 
 -- name: held_with_tenant
 SELECT {run}, x.result, j.tenant FROM runs r JOIN jobs j ON j.id = r.job_id LEFT JOIN results x ON x.run_id = r.id
@@ -65,6 +77,12 @@ UPDATE attempts SET started_at = :now WHERE run_id = :run_id AND number = :numbe
 -- name: end_attempt
 UPDATE attempts SET ended_at = :now, outcome = :outcome, code = :code, message = :message, exit_code = :exit_code
 WHERE run_id = :run_id AND number = :number AND ended_at IS NULL
+
+-- name: recent_durations
+SELECT r.provider_id, r.benchmark_id, r.finished_at - b.started_at AS took
+FROM (SELECT run_id, number, started_at FROM attempts ORDER BY run_id DESC, number DESC LIMIT :limit) b
+JOIN runs r ON r.id = b.run_id AND r.attempts = b.number
+WHERE r.state = 'completed' AND b.started_at IS NOT NULL ORDER BY r.finished_at
 
 -- name: renew_lease
 UPDATE runs SET lease_expires_at = :expires, done = :done, total = :total, report = :report

@@ -25,3 +25,11 @@ SELECT seq FROM events WHERE job_id = :job_id LIMIT :limit
 
 -- name: drop_events
 DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE job_id = :job_id ORDER BY seq LIMIT :limit) RETURNING seq
+
+-- name: silent_workers
+SELECT name FROM workers WHERE seen_at < :before AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.worker = workers.name)
+ORDER BY name
+
+-- name: forget_silent
+DELETE FROM workers WHERE seen_at < :before AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.worker = workers.name)
+RETURNING name
