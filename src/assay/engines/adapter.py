@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from assay.artifacts.snapshots import Files
 from assay.engines.base import Assignment, Offer, Resolution, Site
@@ -52,6 +55,7 @@ class AdapterExecutor:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
 
     def begin(self) -> None:
         """Nothing is needed beforehand."""
@@ -73,7 +77,7 @@ class AdapterExecutor:
         ended = await process.run(
             process.Command(
                 arguments=("/bin/sh", "-c", command),
-                environment=_environment(assignment, spec),
+                environment=_environment(self._kept, assignment, spec),
                 folder=assignment.files or assignment.folder,
                 marker=marker,
             ),
@@ -97,11 +101,10 @@ class AdapterExecutor:
         """Nothing is kept between runs."""
 
 
-def _environment(assignment: Assignment, spec: Path) -> dict[str, str]:
-    """Return the adapter's whole environment: none of the worker's secrets are in it."""
+def _environment(kept: Mapping[str, str], assignment: Assignment, spec: Path) -> dict[str, str]:
+    """Return the adapter's whole environment. None of the worker's secrets are in it: `kept` is what it takes over."""
     doors, listed = assignment.doors, assignment.lease.plan.options.get("env", {})
-    given = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
-    given |= {"EVALHUB_JOB_SPEC_PATH": str(spec), "EVALHUB_MODE": "local"}
+    given = {**kept, "EVALHUB_JOB_SPEC_PATH": str(spec), "EVALHUB_MODE": "local"}
     if doors.mlflow_url:
         given["MLFLOW_TRACKING_URI"] = doors.mlflow_url
     if doors.mlflow_workspace:
@@ -114,7 +117,7 @@ def _write_spec(assignment: Assignment) -> Path:
     folder = assignment.folder / "meta"
     folder.mkdir(mode=0o700)
     path = folder / "job.json"
-    text = json.dumps(job_spec(assignment), indent=2)
+    text = msgspec.json.format(json.dumps(job_spec(assignment)), indent=2)  # json alone indents in slow Python
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     return path

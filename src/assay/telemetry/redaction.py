@@ -41,8 +41,7 @@ class Redactor:
         if new <= self._forms:
             return
         self._forms |= new
-        longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-        self._literals = re.compile(b"|".join(map(re.escape, longest_first)))
+        self._literals = None
 
     def text(self, text: str) -> str:
         """`text` without secrets; returned as it is when there is nothing to mask."""
@@ -54,17 +53,31 @@ class Redactor:
         """A redactor for bytes that arrive in pieces."""
         return StreamRedactor(self)
 
+    def _present(self, data: bytes) -> re.Pattern[bytes] | None:
+        """What finds the secrets in `data`; None where there are none, as nearly always.
+
+        To look for each form costs a twentieth of what the pattern does, and to compile that many times as much again.
+        """
+        if not any(form in data for form in self._forms):
+            return None
+        if self._literals is None:
+            longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
+            self._literals = re.compile(b"|".join(map(re.escape, longest_first)))
+        return self._literals
+
     def _mask_literals(self, data: bytes) -> bytes:
-        return self._literals.sub(MASK, data) if self._literals is not None else data
+        literals = self._present(data)
+        return literals.sub(MASK, data) if literals is not None else data
 
     def _mask_literals_until_open(self, data: bytes) -> tuple[bytes, bytes]:
         """Masked bytes, and the tail that may be the beginning of a secret."""
-        if self._literals is None:
-            return data, b""
         held = self._open_literal(data)
+        literals = self._present(data)
+        if literals is None:
+            return data[:held], data[held:]
         parts: list[bytes] = []
         start = 0
-        for match in self._literals.finditer(data):
+        for match in literals.finditer(data):
             if match.start() >= held:
                 break
             parts += (data[start : match.start()], MASK)

@@ -128,7 +128,8 @@ class Attempt:
         if self._laid_out:
             place.files.release(self._laid_out)
         await ship.close()
-        await asyncio.to_thread(folders.leave, self._folder, place.keep_folders_s)
+        if not folders.leave_small(self._folder, place.keep_folders_s):
+            await asyncio.to_thread(folders.leave, self._folder, place.keep_folders_s)
         if not self._dropped:
             await self._report(msgspec.structs.replace(ending, message=redactor.text(ending.message)))
 

@@ -34,6 +34,10 @@ _MADE = 315_532_800
 """The time of every file that is laid out, 1980-01-01: libraries take a file with another time for another file."""
 _FETCHES = 4
 """Blobs that are fetched at once for one run."""
+_FEW, _SMALL = 8, 1 << 18
+"""So many files, of so many bytes in all, are put into a folder in less time than a thread takes to be woken."""
+_LISTS = 64
+"""Lists of few files that are kept as they were read."""
 
 
 class FileChanged(Exception):
@@ -47,6 +51,9 @@ class FileCache:
         self._blobs, self._trees, self._limit = BlobStore(root / "blobs"), root / "trees", limit
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._in_use: Counter[str] = Counter()
+        self._lists: dict[str, Snapshot] = {}
+        self._grown = True
+        """Whether the cache may be larger than its limit."""
 
     async def lay_out(self, api: WorkerApi, digest: str, own: Path | None) -> Path:
         """Return a folder with the files of a snapshot: `own`, or one that runs share, which stays until it is released.
@@ -58,8 +65,10 @@ class FileCache:
             tree = await self._snapshot(api, digest)
             folder = own or self._trees / digest.removeprefix("sha256:")
             async with self._lock(f"tree {folder}"):
+                self._grown |= own is None and not folder.exists()
                 await self._lay_out(api, tree, folder)
-            await asyncio.to_thread(self._shrink)
+            if self._grown:
+                self._grown = await asyncio.to_thread(self._shrink)
         except BaseException:
             self.release(digest)
             raise
@@ -70,27 +79,49 @@ class FileCache:
         self._in_use[digest] -= 1
 
     async def _snapshot(self, api: WorkerApi, digest: str) -> Snapshot:
+        if digest in self._lists:
+            return self._lists[digest]
         path = await self._fetched(api, digest)
         try:
-            return snapshot.decode(await asyncio.to_thread(path.read_bytes))
+            tree = snapshot.decode(await asyncio.to_thread(path.read_bytes))
         except ValueError as error:
             raise FileChanged(f"The list of the run's files cannot be used: {error}.") from error
+        if _is_small(tree):
+            if len(self._lists) >= _LISTS:
+                self._lists.clear()
+            self._lists[digest] = tree
+        return tree
 
     async def _lay_out(self, api: WorkerApi, tree: Snapshot, folder: Path) -> None:
         _begin(folder)
+        small = _is_small(tree)
+        left = [file for file in tree.files if not (small and self._put_from_cache(file, folder))]
+        if not left:
+            return
         at_once = asyncio.Semaphore(_FETCHES)
 
         async def one(file: SnapshotFile) -> None:
             async with at_once:
                 await self._put(api, file, folder)
 
-        tasks = [asyncio.create_task(one(file)) for file in tree.files]
+        tasks = [asyncio.create_task(one(file)) for file in left]
         try:
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _put_from_cache(self, file: SnapshotFile, folder: Path) -> bool:
+        """Put a small file into a folder if it is in the cache, and nothing is odd about either."""
+        try:
+            source, target = self._blobs.path(file.digest), folder / file.path
+            if not _within(folder, target.parent) or not _place(source, target, file):
+                return False
+            os.utime(source)
+        except (NotFound, OSError):
+            return False
+        return True
 
     async def _put(self, api: WorkerApi, file: SnapshotFile, folder: Path) -> None:
         target = folder / file.path
@@ -139,14 +170,15 @@ class FileCache:
             partial.unlink()
             raise FileChanged(_gone(name or digest))
         os.replace(partial, path)
+        self._grown = True
 
     def _lock(self, name: str) -> asyncio.Lock:
         lock = self._locks.get(name) or asyncio.Lock()
         self._locks[name] = lock
         return lock
 
-    def _shrink(self) -> None:
-        """Delete what was used longest ago, until the cache is within its limit."""
+    def _shrink(self) -> bool:
+        """Delete what was used longest ago, until the cache is within its limit; return whether it is still larger."""
         found: list[tuple[float, int, Path]] = []
         for path in self._blobs.root.glob("*/*/*"):
             with contextlib.suppress(FileNotFoundError):
@@ -166,6 +198,7 @@ class FileCache:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.suffix != ".part":
                 path.unlink(missing_ok=True)
+        return total > self._limit
 
 
 def _gone(name: str) -> str:
@@ -178,9 +211,13 @@ def _begin(folder: Path) -> None:
     os.utime(folder)
 
 
+def _is_small(tree: Snapshot) -> bool:
+    return len(tree.files) <= _FEW and sum(file.size for file in tree.files) <= _SMALL
+
+
 def _within(folder: Path, below: Path) -> bool:
     """Say whether nobody has put a link in place of a folder between the two."""
-    return below.resolve().is_relative_to(folder.resolve())
+    return below == folder or below.resolve().is_relative_to(folder.resolve())
 
 
 def _appending(path: Path) -> BinaryIO:
