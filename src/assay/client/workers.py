@@ -15,6 +15,7 @@ from assay.model.protocol import (
     Ending,
     Heartbeat,
     HeartbeatAnswer,
+    Lease,
     LeaseAnswer,
     LeaseRequest,
     Registered,
@@ -74,9 +75,10 @@ class WorkerApi:
         """Say that the run's process has started."""
         await self._call("POST", f"/runs/{run_id}/start", Start(fence))
 
-    async def end(self, run_id: str, ending: Ending) -> None:
-        """Say how the attempt ended."""
-        await self._call("POST", f"/runs/{run_id}/end", ending)
+    async def end(self, run_id: str, ending: Ending) -> list[Lease]:
+        """Say how the attempt ended; return the runs that were asked for at the same time."""
+        answer = await self._call("POST", f"/runs/{run_id}/end", ending)
+        return msgspec.json.decode(answer, type=LeaseAnswer).leases if answer else []
 
     async def append_log(self, run_id: str, fence: int, offset: int, data: bytes) -> int:
         """Append to the attempt's log; return its size."""

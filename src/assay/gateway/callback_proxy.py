@@ -67,6 +67,9 @@ class CallbackProxy:
         delay = _FIRST_DELAY_S
         while True:
             last = self._clock.now() + delay >= give_up_at
+            news = callback.news.header() if callback.news else None
+            if news:
+                headers[news[0]] = news[1]
             try:
                 async with self._session.post(
                     url,
@@ -76,6 +79,8 @@ class CallbackProxy:
                     timeout=aiohttp.ClientTimeout(total=_ATTEMPT_TIMEOUT_S),
                 ) as received:
                     if received.status < 500 or last:
+                        if news and callback.news and received.status < 400:
+                            callback.news.told()
                         answer = run.redactor.bytes(await received.read())
                         passed = response_headers(received.headers, run.redactor)
                         passed.pop(hdrs.LOCATION, None)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from assay.gateway.credentials import Credential
@@ -56,16 +57,30 @@ class ModelRoute:
         return self.ca_cert or (self.credential.ca_cert if self.credential else None)
 
 
+class News(Protocol):
+    """Something that the server is to be told, and that may go with a report as a header."""
+
+    def header(self) -> tuple[str, str] | None:
+        """Return the header's name and value; None when there is nothing to tell, or not any more."""
+        ...
+
+    def told(self) -> None:
+        """Take note that the server has taken a report with the header."""
+        ...
+
+
 @dataclass(frozen=True)
 class CallbackRoute:
     """Where an adapter's reports go: the server's base URL, and the headers that prove who the worker is.
 
-    `headers` replace whatever the evaluation sends. With `job_id`, reports about any other job are refused.
+    `headers` replace whatever the evaluation sends. With `job_id`, reports about any other job are refused. `news` goes with
+    the first report that the server takes.
     """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     job_id: str | None = None
+    news: News | None = None
 
     def __post_init__(self) -> None:
         _split(self.url, "callback URL")

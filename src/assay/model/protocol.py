@@ -19,6 +19,10 @@ PROTOCOL = 3
 FENCE_HEADER = "X-Assay-Fence"
 """Carries the fence of the lease under which an adapter's event was sent; the gateway adds it."""
 
+STARTED_HEADER = "X-Assay-Started"
+"""Comes with the event of an adapter whose start has not been told yet: the run's id, a blank, and how many milliseconds ago
+its process started. The gateway adds it."""
+
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A whole number that the store can keep."""
@@ -155,6 +159,18 @@ class ArtifactRef(msgspec.Struct, frozen=True, omit_defaults=True):
     media_type: str = "application/octet-stream"
 
 
+class Asking(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A worker that tells how a run ended asks for up to `free` runs that need no more than `gpus` GPUs together.
+
+    It waits for none: what there is at that moment comes with the answer, which else is empty.
+    """
+
+    worker: str
+    incarnation: str
+    free: Count = 1
+    gpus: Count = 0
+
+
 class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an attempt ended.
 
@@ -174,6 +190,10 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     additional_info: dict[str, Any] = {}
     artifacts: list[ArtifactRef] = []
     warning: str = ""
+    started_ms: Count | None = None
+    """How many milliseconds ago the run's process started, where that has not been told yet."""
+    ask: Asking | None = None
+    """The slot that becomes free is asked for more: what there is comes with the answer."""
 
 
 OUTCOMES = frozenset({"completed", "failed", "exited", "released"})

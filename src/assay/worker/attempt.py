@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,10 +30,13 @@ from assay.gateway.credentials import Credential, resolve
 from assay.model.protocol import FENCE_HEADER, ArtifactRef, Ending, Holding, Lease
 from assay.telemetry.redaction import Redactor
 from assay.worker import folders, machine
+from assay.worker.beginning import Beginning
 from assay.worker.files import FileCache, FileChanged
 from assay.worker.logship import LogShip
 
 log = logging.getLogger(__name__)
+
+End = Callable[[str, Ending], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,18 @@ class Place:
 
 
 class Attempt:
-    """One run in this worker's hands."""
+    """One run in this worker's hands. `end` tells the server how it ended; it raises Refused and ServerGone."""
 
-    def __init__(self, place: Place, lease: Lease, executor: Executor | None, gpus: tuple[str, ...] = ()) -> None:
+    def __init__(self, place: Place, lease: Lease, executor: Executor | None, end: End, gpus: tuple[str, ...] = ()) -> None:
         self.lease, self.gpus = lease, gpus
-        self._place = place
+        self._place, self._end = place, end
         self._executor = executor
         self._progress = Progress()
         self._stop = asyncio.Event()
         self._dropped = False
         self._stalled = False
+        self._over = False
+        self._beginning = Beginning(lease.run_id, self._tell_start)
         self._laid_out = ""
         self._folder = place.runs_dir / lease.run_id / str(lease.attempt)
 
@@ -86,6 +90,11 @@ class Attempt:
     def dropped(self) -> bool:
         """Whether its lease is known to be lost."""
         return self._dropped
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it is left but to say how it ended: its slot and its GPUs are free."""
+        return self._over
 
     def holding(self) -> Holding:
         """What the heartbeat says of it."""
@@ -130,6 +139,8 @@ class Attempt:
         await ship.close()
         if not folders.leave_small(self._folder, place.keep_folders_s):
             await asyncio.to_thread(folders.leave, self._folder, place.keep_folders_s)
+        self._over = True
+        await self._beginning.over()
         if not self._dropped:
             await self._report(msgspec.structs.replace(ending, message=redactor.text(ending.message)))
 
@@ -161,7 +172,7 @@ class Attempt:
                 mlflow_workspace=lease.context.experiment_workspace if opened.mlflow_url else "",
             ),
             progress=self._progress,
-            started=self._started,
+            started=self._beginning.begin,
             log=ship.write,
             upload=self._upload,
             stop=self._stop,
@@ -231,7 +242,7 @@ class Attempt:
             run_id=lease.run_id,
             attempt=lease.attempt,
             model=ModelRoute(url=url, credential=credential) if url.startswith(("http://", "https://")) else None,
-            callback=CallbackRoute(url=place.server, headers=headers, job_id=lease.job_id),
+            callback=CallbackRoute(url=place.server, headers=headers, job_id=lease.job_id, news=self._beginning),
             mlflow=MlflowRoute(place.mlflow, context.experiment_workspace) if tracked and place.mlflow else None,
         )
 
@@ -239,15 +250,17 @@ class Attempt:
         name, _, value = self._place.marker.partition("=")
         return {name: value, "ASSAY_ATTEMPT": f"{self.lease.run_id}:{self.lease.attempt}"}
 
-    async def _started(self) -> None:
+    async def _tell_start(self) -> bool:
         try:
-            # Whoever waits for this does not look at `stop` meanwhile.
-            await asyncio.wait_for(self._place.api.start(self.lease.run_id, self.lease.fence), self._place.lease_s / 3)
+            async with asyncio.timeout(self._place.lease_s / 3):
+                await self._place.api.start(self.lease.run_id, self.lease.fence)
         except Refused as refusal:
             if refusal.status == 409:
                 self.stop(drop=refusal.code == "unknown_worker")
         except (ServerGone, TimeoutError):
             log.warning("the server does not answer; run %s goes on under its lease", self.lease.run_id)
+            return False
+        return True
 
     async def _upload(self, name: str, path: Path, media_type: str) -> ArtifactRef:
         """Store an artifact; go on trying until told to stop: the result must not be lost with the server."""
@@ -267,7 +280,8 @@ class Attempt:
         deadline, pause = loop.time() + self._place.lease_s * 2, 0.1
         while not self._dropped:
             try:
-                await self._place.api.end(self.lease.run_id, ending)
+                started_ms = self._beginning.ago_ms()
+                await self._end(self.lease.run_id, msgspec.structs.replace(ending, started_ms=started_ms))
                 return
             except Refused as refusal:
                 if refusal.status != 409:
@@ -286,10 +300,3 @@ class Attempt:
 def failed(lease: Lease, code: str, message: str, **more: Any) -> Ending:
     """Return the ending of an attempt that failed."""
     return Ending(fence=lease.fence, outcome="failed", code=code, message=message, **more)
-
-
-async def finish(tasks: set[asyncio.Task[None]], timeout_s: float) -> None:
-    """Wait for attempts that were told to stop."""
-    if tasks:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait(tasks, timeout=timeout_s)

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from assay import __version__, eventloop, parent
 from assay.client.workers import Refused, ServerGone, WorkerApi
@@ -20,14 +19,16 @@ from assay.engines.registry import executors
 from assay.gateway import Gateway, MlflowServer
 from assay.model.errors import BadRequest, ProtocolMismatch
 from assay.model.placement import problem
-from assay.model.protocol import PROTOCOL, Heartbeat, LeaseRequest, Registered, Registration
+from assay.model.protocol import PROTOCOL, Heartbeat, Registered, Registration
 from assay.model.states import WorkerState
 from assay.runtimes import tree
 from assay.runtimes.guards import Guards
 from assay.worker import folders, machine
-from assay.worker.attempt import Attempt, Place, finish
+from assay.worker.attempt import Place
 from assay.worker.claim import check_name, claim
 from assay.worker.files import FileCache
+from assay.worker.leasing import Leasing
+from assay.worker.slots import Slots
 
 log = logging.getLogger(__name__)
 
@@ -87,15 +88,13 @@ class _Worker:
         self._runs_dir = options.data / "runs" / options.name
         self._hosts_dir = options.data / "hosts" / options.name
         self._files = FileCache(options.data / "cache" / options.name, options.cache_bytes)
-        self._attempts: dict[Attempt, asyncio.Task[None]] = {}
-        self._freed = asyncio.Event()
-        self._beat_now = asyncio.Event()
         self._stopping = asyncio.Event()
         self._orphaned = False
         self._executors: dict[str, Executor] = {}
-        self._state = WorkerState.ACTIVE
+        self._leasing: Leasing | None = None
         self._lease_s = _LEAVE_S
         self._gpus = machine.gpus(options.gpus)
+        self._slots = Slots(options.slots, self._gpus)
 
     async def run(self) -> None:
         """Register, then lease and beat until told to stop."""
@@ -134,7 +133,7 @@ class _Worker:
             finally:
                 sweeping.cancel()
                 await eventloop.end(looking)
-                await self._end_all(drop=self._orphaned)
+                await self._slots.end_all(_STOP_S, drop=self._orphaned, close=True)
                 for executor in self._executors.values():
                     await executor.close()
                 await guards.close()
@@ -167,7 +166,7 @@ class _Worker:
         keep_s = self._options.keep_folders_s
         while keep_s:
             await asyncio.sleep(min(keep_s / 2, _SWEEP_S))
-            busy = {attempt.folder for attempt in self._attempts}
+            busy = {attempt.folder for attempt in self._slots.attempts}
             await asyncio.to_thread(folders.sweep, self._runs_dir, keep_s, busy)
 
     async def _serve(self, api: WorkerApi, gateway: Gateway) -> None:
@@ -176,10 +175,13 @@ class _Worker:
             terms = await self._register(api)
             if terms is None:
                 return
-            self._state, self._lease_s = terms.state, terms.lease_s
+            self._lease_s = terms.lease_s
             registered = loop.time()
             place = self._place(api, gateway, terms)
-            tasks = [asyncio.create_task(self._lease(api, place)), asyncio.create_task(self._beat(api, terms))]
+            leasing = Leasing(place, self._slots, self._options.name, self._incarnation, self._executors)
+            leasing.direct(terms.state)
+            self._leasing = leasing
+            tasks = [asyncio.create_task(self._lease(leasing)), asyncio.create_task(self._beat(api, terms, leasing))]
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
             for task in (*tasks, stopping):
@@ -188,7 +190,7 @@ class _Worker:
                     task.result()
             if not self._stopping.is_set():
                 # The server has given our runs to somebody else: whatever we still do is worth nothing.
-                await self._end_all(drop=True)
+                await self._slots.end_all(_STOP_S, drop=True)
                 self._incarnation = secrets.token_hex(8)
                 refusals = refusals + 1 if loop.time() - registered < terms.lease_s else 0
                 if refusals > _REFUSALS:
@@ -253,60 +255,13 @@ class _Worker:
             labels=dict(self._options.labels),
         )
 
-    async def _lease(self, api: WorkerApi, place: Place) -> None:
+    async def _lease(self, leasing: Leasing) -> None:
         """Keep the slots busy. Returns when the server does not know this worker any more, or it has been drained."""
-        while True:
-            self._freed.clear()
-            if self._state is WorkerState.DRAINING and not self._attempts:
-                log.info("the worker has been drained and ends")
-                self._stopping.set()
-                return
-            free = 0 if self._state is WorkerState.DRAINING else self._options.slots - len(self._attempts)
-            asked = LeaseRequest(incarnation=self._incarnation, free=max(free, 0), gpus=len(self._free_gpus()))
-            call = asyncio.create_task(api.lease(asked))
-            call.add_done_callback(_heed)
-            freed = asyncio.create_task(self._freed.wait())
-            try:
-                # A slot that becomes free during a wait for none makes that wait pointless.
-                await asyncio.wait([call, *([] if free > 0 else [freed])], return_when=asyncio.FIRST_COMPLETED)
-                if not call.done():
-                    continue
-                answer = call.result()
-            except ServerGone:
-                await asyncio.sleep(0.5)
-                continue
-            except Refused as refusal:
-                log.warning("the server refused a lease: %s", refusal)
-                return
-            finally:
-                freed.cancel()
-                if not call.done():
-                    call.cancel()
-            if answer.check:
-                self._beat_now.set()
-            elif free > 0:
-                self._state = answer.state
-            for lease in answer.leases:
-                for older in self._attempts:  # its lease lapsed while this worker stood still
-                    if older.lease.run_id == lease.run_id:
-                        older.stop(drop=True)
-                wanted = lease.plan.resources.gpus if lease.plan.resources else 0
-                attempt = Attempt(place, lease, self._executors.get(lease.plan.engine), tuple(self._free_gpus()[:wanted]))
-                self._attempts[attempt] = asyncio.create_task(self._carry_out(attempt))
+        if await leasing.run():
+            log.info("the worker has been drained and ends")
+            self._stopping.set()
 
-    def _free_gpus(self) -> list[str]:
-        """Return the GPUs that no attempt has; one is free again when everything of its attempt has ended."""
-        taken = {gpu for attempt in self._attempts for gpu in attempt.gpus}
-        return [gpu.id for gpu in self._gpus if gpu.id not in taken]
-
-    async def _carry_out(self, attempt: Attempt) -> None:
-        try:
-            await attempt.carry_out()
-        finally:
-            del self._attempts[attempt]
-            self._freed.set()
-
-    async def _beat(self, api: WorkerApi, terms: Registered) -> None:
+    async def _beat(self, api: WorkerApi, terms: Registered, leasing: Leasing) -> None:
         """Renew the leases. Returns when the server does not know this worker, or was silent for a whole lease."""
         loop = asyncio.get_running_loop()
         heard = loop.time()
@@ -314,9 +269,9 @@ class _Worker:
             with contextlib.suppress(TimeoutError):
                 # Not `wait_for`, which overlooks that this task is cancelled when it has just got what it waited for.
                 async with asyncio.timeout(terms.heartbeat_s):
-                    await self._beat_now.wait()
-            self._beat_now.clear()
-            held = [attempt for attempt in self._attempts if not attempt.dropped]
+                    await leasing.told.wait()
+            leasing.told.clear()
+            held = [attempt for attempt in self._slots.attempts if not attempt.dropped]
             beat = Heartbeat(self._incarnation, [attempt.holding() for attempt in held])
             try:
                 async with asyncio.timeout(terms.lease_s / 3):
@@ -333,13 +288,11 @@ class _Worker:
             for attempt in held:
                 if attempt.lease.run_id in answer.stop:
                     attempt.stop()
-            if answer.state is not self._state:
-                self._state = answer.state
-                self._freed.set()  # who waits for nothing but this looks again
+            leasing.direct(answer.state)
 
     async def _take_leave(self, api: WorkerApi) -> None:
         """Say that this process ends, and with it what it was told to do: the next of its name begins anew."""
-        drained = self._state is WorkerState.DRAINING
+        drained = self._leasing is not None and self._leasing.state is WorkerState.DRAINING
         with contextlib.suppress(TimeoutError, Refused):
             async with asyncio.timeout(self._lease_s if drained else _LEAVE_S):
                 while True:
@@ -349,14 +302,3 @@ class _Worker:
                         await asyncio.sleep(0.5)
                     else:
                         return
-
-    async def _end_all(self, *, drop: bool) -> None:
-        for attempt in self._attempts:
-            attempt.stop(drop=drop)
-        await finish(set(self._attempts.values()), _STOP_S)
-
-
-def _heed(task: asyncio.Task[Any]) -> None:
-    """Take note of how a task ended: a call that nobody waits for any more may fail in silence."""
-    if not task.cancelled():
-        task.exception()

@@ -8,16 +8,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.model.errors import BadRequest
-from assay.model.protocol import FENCE_HEADER
+from assay.model.protocol import FENCE_HEADER, STARTED_HEADER
 from assay.model.results import Message, Report, Result, with_origin
 from assay.model.shapes import read
 from assay.model.states import Status
 from assay.model.submission import EVENT, resolved_sha
+from assay.scheduler.handover import StartAndReport, started_before
 from assay.scheduler.identifiers import now, rfc3339
 from assay.server.body import read_json
 from assay.server.respond import no_content
 from assay.server.services import caller, services
-from assay.store.runs import ReportRun
+from assay.store.runs import ReportRun, StartRun
 
 
 async def report(request: Request) -> Response:
@@ -28,30 +29,30 @@ async def report(request: Request) -> Response:
     moment = now()
     status = Status(event["status"])
     ends = status in (Status.COMPLETED, Status.FAILED)
-    await at.store.apply(
-        ReportRun(
-            job_id=request.path_params["job_id"],
-            # Adapters send no tenant. A tenant that is sent, or that a key is of, must be the job's.
-            tenant=None if who.is_worker else who.tenant if who.key else who.tenant or None,
-            provider_id=event["provider_id"],
-            benchmark_id=event["id"],
-            index=event["benchmark_index"],
-            status=status,
-            report=Report(
-                phase=event.get("phase", ""),
-                error_message=_message(event.get("error_message")),
-                warning_message=_message(event.get("warning_message")),
-                started_at=event.get("started_at", ""),
-                completed_at=event.get("completed_at", ""),
-                resolved_sha=_resolved_sha(event),
-            ),
-            result=_result(event) if ends else None,
-            now=moment,
-            at=rfc3339(moment),
-            grace=round(at.settings.grace_seconds * 1_000_000),
-            fence=_fence(request) if who.is_worker else None,
-        )
+    asked = ReportRun(
+        job_id=request.path_params["job_id"],
+        # Adapters send no tenant. A tenant that is sent, or that a key is of, must be the job's.
+        tenant=None if who.is_worker else who.tenant if who.key else who.tenant or None,
+        provider_id=event["provider_id"],
+        benchmark_id=event["id"],
+        index=event["benchmark_index"],
+        status=status,
+        report=Report(
+            phase=event.get("phase", ""),
+            error_message=_message(event.get("error_message")),
+            warning_message=_message(event.get("warning_message")),
+            started_at=event.get("started_at", ""),
+            completed_at=event.get("completed_at", ""),
+            resolved_sha=_resolved_sha(event),
+        ),
+        result=_result(event) if ends else None,
+        now=moment,
+        at=rfc3339(moment),
+        grace=round(at.settings.grace_seconds * 1_000_000),
+        fence=_fence(request) if who.is_worker else None,
     )
+    start = _start(request, asked) if who.is_worker else None
+    await at.store.apply(StartAndReport(start, asked) if start else asked)
     return no_content()
 
 
@@ -74,6 +75,18 @@ def _result(event: dict[str, Any]) -> Result:
         mlflow_run_id=event.get("mlflow_run_id", ""),
         logs_path=event.get("logs_path", ""),
     )
+
+
+def _start(request: Request, asked: ReportRun) -> StartRun | None:
+    """Return the start of the run, where its worker has not told of it yet."""
+    run_id, _, milliseconds = request.headers.get(STARTED_HEADER, "").partition(" ")
+    if not run_id or asked.fence is None:
+        return None
+    if not (milliseconds.isascii() and milliseconds.isdigit()):
+        raise BadRequest(
+            error=f"The header {STARTED_HEADER} must be a run's id, a blank, and a whole number of milliseconds."
+        )
+    return started_before(run_id, asked.fence, asked.now, int(milliseconds))
 
 
 def _fence(request: Request) -> int | None:

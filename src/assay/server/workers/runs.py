@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.model.errors import BadRequest, StaleFence
-from assay.model.protocol import OUTCOMES, ArtifactRef, Ending, Start
+from assay.model.protocol import OUTCOMES, ArtifactRef, Ending, GrantAnswer, Start
 from assay.model.records import Run
+from assay.scheduler.handover import HandOver, started_before
 from assay.scheduler.identifiers import now, rfc3339
 from assay.server.body import read_bytes, read_struct
 from assay.server.evalhub.queries import Parameters
@@ -17,6 +18,7 @@ from assay.server.respond import json_response, no_content
 from assay.server.services import services
 from assay.store.base import log_topic
 from assay.store.queries import RunById
+from assay.store.queue import TakeRuns
 from assay.store.runs import EndRun, StartRun
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -31,17 +33,23 @@ async def start(request: Request) -> Response:
 
 
 async def end(request: Request) -> Response:
-    """An attempt has ended."""
+    """An attempt has ended; the worker may have said nothing of its start yet, and may ask for another run in its place."""
     at, moment, run_id = services(request), now(), request.path_params["run_id"]
     ending = await read_struct(request, Ending, at.settings.max_body_bytes)
     if ending.outcome not in OUTCOMES:
         raise BadRequest(error=f"outcome must be one of: {', '.join(sorted(OUTCOMES))}")
     grace = round(at.settings.grace_seconds * 1_000_000)
-    await at.store.apply(EndRun(run_id, ending, moment, rfc3339(moment), grace))
+    start = take = None
+    if ending.started_ms is not None:
+        start = started_before(run_id, ending.fence, moment, ending.started_ms)
+    if ask := ending.ask:
+        lease_us = round(at.settings.lease_seconds * 1_000_000)
+        take = TakeRuns(ask.worker, ask.incarnation, ask.free, moment, lease_us, at.quotas.current, ask.gpus)
+    taken = await at.store.apply(HandOver(EndRun(run_id, ending, moment, rfc3339(moment), grace), start, take))
     run = await at.store.lookup(RunById(run_id))
     if run is not None:  # whoever follows the log need not wait for more
         at.store.announce([log_topic(run.job_id)])
-    return no_content()
+    return json_response(GrantAnswer(leases=taken.leases)) if taken.leases else no_content()
 
 
 async def log(request: Request) -> Response:
