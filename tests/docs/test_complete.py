@@ -61,7 +61,7 @@ def test_every_key_of_evalhub_is_documented_with_its_setting(key: Key) -> None:
 
 
 def test_every_environment_variable_is_documented() -> None:
-    between_programs = {"ASSAY_ATTEMPT", "ASSAY_WORKER", "ASSAY_RUN_TOKEN"}
+    between_programs = {"ASSAY_ATTEMPT", "ASSAY_GUARD", "ASSAY_WORKER", "ASSAY_RUN_TOKEN"}
     found: set[str] = set()
     for path in _SOURCE.rglob("*.py"):
         found |= set(re.findall(r"(?<![_A-Z])ASSAY_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8")))

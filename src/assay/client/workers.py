@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from typing import BinaryIO, NoReturn
 
 import aiohttp
 import msgspec
 
+from assay.exchange import Exchanges
 from assay.model.protocol import (
     ArtifactRef,
     Ending,
@@ -22,8 +23,6 @@ from assay.model.protocol import (
     Registration,
     Start,
 )
-
-T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -45,7 +44,9 @@ class WorkerApi:
         self._server = server.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"}
         self._name = name
+        self._exchanges = Exchanges(f"{self._server}/api/v1")
         self._session: aiohttp.ClientSession | None = None
+        """For what is large."""
 
     async def __aenter__(self) -> WorkerApi:
         timeout = aiohttp.ClientTimeout(total=60, sock_connect=5)
@@ -55,40 +56,49 @@ class WorkerApi:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._exchanges.close()
         if self._session:
             await self._session.close()
 
     async def register(self, registration: Registration) -> Registered:
         """Enter the worker; learn the lease's terms."""
-        return msgspec.json.decode(await self._call("POST", "/workers", registration), type=Registered)
+        return msgspec.json.decode(await self._call("/workers", registration), type=Registered)
 
     async def lease(self, asked: LeaseRequest) -> LeaseAnswer:
         """Wait for runs."""
-        return msgspec.json.decode(await self._call("POST", f"/workers/{self._name}/lease", asked), type=LeaseAnswer)
+        return msgspec.json.decode(await self._call(f"/workers/{self._name}/lease", asked), type=LeaseAnswer)
 
     async def heartbeat(self, beat: Heartbeat) -> HeartbeatAnswer:
         """Renew the leases; return the ids of runs to stop, and what the worker may do."""
-        answer = await self._call("POST", f"/workers/{self._name}/heartbeat", beat)
+        answer = await self._call(f"/workers/{self._name}/heartbeat", beat)
         return msgspec.json.decode(answer, type=HeartbeatAnswer)
 
     async def start(self, run_id: str, fence: int) -> None:
         """Say that the run's process has started."""
-        await self._call("POST", f"/runs/{run_id}/start", Start(fence))
+        await self._call(f"/runs/{run_id}/start", Start(fence))
 
     async def end(self, run_id: str, ending: Ending) -> list[Lease]:
         """Say how the attempt ended; return the runs that were asked for at the same time."""
-        answer = await self._call("POST", f"/runs/{run_id}/end", ending)
+        answer = await self._call(f"/runs/{run_id}/end", ending)
         return msgspec.json.decode(answer, type=LeaseAnswer).leases if answer else []
 
     async def append_log(self, run_id: str, fence: int, offset: int, data: bytes) -> int:
         """Append to the attempt's log; return its size."""
-        answer = await self._call("POST", f"/runs/{run_id}/log?fence={fence}&offset={offset}", data)
+        answer = await self._call(f"/runs/{run_id}/log?fence={fence}&offset={offset}", data)
         return int(msgspec.json.decode(answer)["size"])
 
     async def put_artifact(self, run_id: str, fence: int, name: str, path: Path, media_type: str) -> ArtifactRef:
         """Store a file as an artifact."""
-        with path.open("rb") as file:
-            answer = await self._call("PUT", f"/runs/{run_id}/artifacts/{name}?fence={fence}", file, media_type)
+        assert self._session is not None
+        url = f"{self._server}/api/v1/runs/{run_id}/artifacts/{name}?fence={fence}"
+        try:
+            with path.open("rb") as file:
+                async with self._session.put(url, data=file, headers={"Content-Type": media_type}) as response:
+                    answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ServerGone(f"{self._server} does not answer ({type(error).__name__})") from error
+        if response.status >= 400:
+            _raise_for(self._server, response.status, answer)
         return msgspec.json.decode(answer, type=ArtifactRef)
 
     async def download(self, path: str, to: BinaryIO) -> None:
@@ -107,19 +117,16 @@ class WorkerApi:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ServerGone(f"{self._server} does not answer ({type(error).__name__})") from error
 
-    async def _call(self, method: str, path: str, body: Any, media_type: str = "application/json") -> bytes:
-        assert self._session is not None
-        data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
+    async def _call(self, path: str, body: msgspec.Struct | bytes) -> bytes:
+        data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        headers = (*self._headers.items(), ("Content-Type", "application/json"))
         try:
-            async with self._session.request(
-                method, f"{self._server}/api/v1{path}", data=data, headers={"Content-Type": media_type}
-            ) as response:
-                answer = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ServerGone(f"{self._server} does not answer ({type(error).__name__})") from error
-        if response.status >= 400:
-            _raise_for(self._server, response.status, answer)
-        return answer
+            answer = await self._exchanges.ask("POST", path, data, headers)
+        except OSError as error:
+            raise ServerGone(f"{self._server} does not answer ({type(error.__cause__ or error).__name__})") from error
+        if answer.status >= 400:
+            _raise_for(self._server, answer.status, answer.body)
+        return answer.body
 
 
 def _raise_for(server: str, status: int, answer: bytes) -> NoReturn:

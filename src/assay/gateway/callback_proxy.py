@@ -6,18 +6,16 @@ import logging
 import re
 import secrets
 
-import aiohttp
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
-from yarl import URL
 
+from assay.exchange import Broken, Exchanges
 from assay.gateway.body import BodyTooLargeError, read_body
 from assay.gateway.endpoint import Clock
 from assay.gateway.errors import callback_error
 from assay.gateway.headers import callback_request_headers, response_headers
-from assay.gateway.routes import CallbackRoute
+from assay.gateway.routes import CallbackRoute, origin_of
 from assay.gateway.run import RunState
-from assay.gateway.transport import describe
 
 _log = logging.getLogger(__name__)
 # The adapter SDK waits 10 s for an answer and never asks again.
@@ -32,9 +30,14 @@ _EVENTS_PATH = re.compile(r"/api/v1/evaluations/jobs/(?P<job>[A-Za-z0-9_-][A-Za-
 class CallbackProxy:
     """Serves `/run/<token>/api/v1/evaluations/jobs/<job>/events` for all runs."""
 
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock) -> None:
-        self._session = session
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._servers: dict[str, Exchanges] = {}
+
+    def close(self) -> None:
+        """Give up the connections."""
+        for server in self._servers.values():
+            server.close()
 
     async def serve(self, request: web.BaseRequest, run: RunState, path: str) -> web.StreamResponse:
         """Pass one report on. Repeats carry the same Idempotency-Key, so the server can tell them apart."""
@@ -62,7 +65,9 @@ class CallbackProxy:
     async def _deliver(
         self, run: RunState, callback: CallbackRoute, path: str, body: bytes, headers: CIMultiDict[str]
     ) -> web.StreamResponse:
-        url = URL(callback.url.rstrip("/") + path, encoded=True)
+        if callback.url not in self._servers:
+            self._servers[callback.url] = Exchanges(callback.url)
+        server = self._servers[callback.url]
         give_up_at = self._clock.now() + GIVE_UP_AFTER_S
         delay = _FIRST_DELAY_S
         while True:
@@ -71,29 +76,23 @@ class CallbackProxy:
             if news:
                 headers[news[0]] = news[1]
             try:
-                async with self._session.post(
-                    url,
-                    data=body,
-                    headers=headers,
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=_ATTEMPT_TIMEOUT_S),
-                ) as received:
-                    if received.status < 500 or last:
-                        if news and callback.news and received.status < 400:
-                            callback.news.told()
-                        answer = run.redactor.bytes(await received.read())
-                        passed = response_headers(received.headers, run.redactor)
-                        passed.pop(hdrs.LOCATION, None)
-                        return web.Response(status=received.status, headers=passed, body=answer)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                received = await server.ask("POST", path, body, headers.items(), _ATTEMPT_TIMEOUT_S)
+            except OSError as error:
                 if last:
-                    return _undelivered(run, url, error)
+                    return _undelivered(run, callback, error)
+            else:
+                if received.status < 500 or last:
+                    if news and callback.news and received.status < 400:
+                        callback.news.told()
+                    passed = response_headers(received.headers, run.redactor)
+                    passed.pop(hdrs.LOCATION, None)
+                    return web.Response(status=received.status, headers=passed, body=run.redactor.bytes(received.body))
             await self._clock.sleep(delay)
             delay = min(2 * delay, _LONGEST_DELAY_S)
 
 
-def _undelivered(run: RunState, url: URL, error: Exception) -> web.Response:
-    cause, _ = describe(error, _ATTEMPT_TIMEOUT_S)
-    message = f"The report of run {run.route.run_id} did not reach the server at {url.origin()}: {cause}."
+def _undelivered(run: RunState, callback: CallbackRoute, error: OSError) -> web.Response:
+    cause = str(error) if isinstance(error, Broken) else f"no answer within {_ATTEMPT_TIMEOUT_S:g} s"
+    message = f"The report of run {run.route.run_id} did not reach the server at {origin_of(callback.url)}: {cause}."
     _log.error("%s", message)
     return callback_error(503, "server_unreachable", message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -130,6 +131,7 @@ def _origin(parts: SplitResult) -> str:
     return f"{parts.scheme}://{host}:{parts.port or _DEFAULT_PORTS[parts.scheme]}"
 
 
+@lru_cache(maxsize=128)
 def _split(url: str, what: str) -> SplitResult:
     try:
         parts = urlsplit(url)

@@ -95,7 +95,7 @@ class Gateway:
         """Bind and serve. Raises GatewayError when the port is taken."""
         self._session = transport.open_session()
         self._models = ModelProxy(self._session, self._clock, self._rng)
-        self._callbacks = CallbackProxy(self._session, self._clock)
+        self._callbacks = CallbackProxy(self._clock)
         self._mlflow = MlflowProxy(self._session)
         server = web.Server(
             self._handle,
@@ -127,6 +127,7 @@ class Gateway:
         if self._runner is not None:
             await self._runner.cleanup()
         if self._session is not None:
+            self._callbacks.close()
             await self._session.close()
 
     def open(self, route: RunRoute) -> OpenRun:

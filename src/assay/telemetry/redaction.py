@@ -124,6 +124,8 @@ class StreamRedactor:
 
     def flush(self) -> bytes:
         """The rest, at the end of the stream."""
+        if not self._open and not self._line:
+            return b""
         rest = self._redactor._mask_literals(self._open)
         self._open = b""
         if not self._redactor.patterns:
