@@ -190,6 +190,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     additional_info: dict[str, Any] = {}
     artifacts: list[ArtifactRef] = []
     warning: str = ""
+    job_id: str = ""
+    """The run's job, for those who follow its log."""
     started_ms: Count | None = None
     """How many milliseconds ago the run's process started, where that has not been told yet."""
     ask: Asking | None = None

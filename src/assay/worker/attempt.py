@@ -280,8 +280,8 @@ class Attempt:
         deadline, pause = loop.time() + self._place.lease_s * 2, 0.1
         while not self._dropped:
             try:
-                started_ms = self._beginning.ago_ms()
-                await self._end(self.lease.run_id, msgspec.structs.replace(ending, started_ms=started_ms))
+                more = {"job_id": self.lease.job_id, "started_ms": self._beginning.ago_ms()}
+                await self._end(self.lease.run_id, msgspec.structs.replace(ending, **more))
                 return
             except Refused as refusal:
                 if refusal.status != 409:

@@ -66,7 +66,7 @@ class FileCache:
             folder = own or self._trees / digest.removeprefix("sha256:")
             async with self._lock(f"tree {folder}"):
                 self._grown |= own is None and not folder.exists()
-                await self._lay_out(api, tree, folder)
+                await self._lay_out(api, tree, folder, fresh=own is not None)
             if self._grown:
                 self._grown = await asyncio.to_thread(self._shrink)
         except BaseException:
@@ -92,10 +92,11 @@ class FileCache:
             self._lists[digest] = tree
         return tree
 
-    async def _lay_out(self, api: WorkerApi, tree: Snapshot, folder: Path) -> None:
+    async def _lay_out(self, api: WorkerApi, tree: Snapshot, folder: Path, fresh: bool) -> None:
+        """Put the files of a snapshot into a folder; `fresh`: nobody has seen it yet, and there is nothing in it."""
         _begin(folder)
         small = _is_small(tree)
-        left = [file for file in tree.files if not (small and self._put_from_cache(file, folder))]
+        left = [file for file in tree.files if not (small and self._put_from_cache(file, folder, fresh))]
         if not left:
             return
         at_once = asyncio.Semaphore(_FETCHES)
@@ -112,17 +113,23 @@ class FileCache:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _put_from_cache(self, file: SnapshotFile, folder: Path) -> bool:
+    def _put_from_cache(self, file: SnapshotFile, folder: Path, fresh: bool) -> bool:
         """Put a small file into a folder if it is in the cache, and nothing is odd about either."""
         try:
             source, target = self._blobs.path(file.digest), folder / file.path
-            if not _within(folder, target.parent):
-                return False
-            if _digest_of(target) != file.digest:
-                content = source.read_bytes()
-                if f"sha256:{hashlib.sha256(content).hexdigest()}" != file.digest:
+            if not fresh:
+                if not _within(folder, target.parent):
                     return False
-                _write(content, target, file)
+                if os.path.lexists(target):
+                    return _digest_of(target) == file.digest
+            content = source.read_bytes()
+            if f"sha256:{hashlib.sha256(content).hexdigest()}" != file.digest:
+                return False
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            place = target if fresh else _beside(target)
+            with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as writing:
+                writing.write(content)
+            _finish(place, target, file)
             os.utime(source)
         except (NotFound, OSError):
             return False
@@ -258,14 +265,6 @@ def _place(source: Path, target: Path, file: SnapshotFile) -> bool:
         fresh.unlink(missing_ok=True)
 
 
-def _write(content: bytes, target: Path, file: SnapshotFile) -> None:
-    """Put a file with `content` into a folder."""
-    fresh = _beside(target)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as writing:
-        writing.write(content)
-    _finish(fresh, target, file)
-
-
 def _beside(target: Path) -> Path:
     """Return where a file is made before it takes the place of another; its folder is there."""
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -277,7 +276,8 @@ def _beside(target: Path) -> Path:
 def _finish(fresh: Path, target: Path, file: SnapshotFile) -> None:
     os.chmod(fresh, 0o500 if file.executable else 0o400)
     os.utime(fresh, (_MADE, _MADE))
-    os.replace(fresh, target)
+    if fresh != target:
+        os.replace(fresh, target)
 
 
 def _copy(source: Path, target: Path, size: int) -> None:

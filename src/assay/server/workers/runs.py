@@ -46,9 +46,11 @@ async def end(request: Request) -> Response:
         lease_us = round(at.settings.lease_seconds * 1_000_000)
         take = TakeRuns(ask.worker, ask.incarnation, ask.free, moment, lease_us, at.quotas.current, ask.gpus)
     taken = await at.store.apply(HandOver(EndRun(run_id, ending, moment, rfc3339(moment), grace), start, take))
-    run = await at.store.lookup(RunById(run_id))
-    if run is not None:  # whoever follows the log need not wait for more
-        at.store.announce([log_topic(run.job_id)])
+    job_id = ending.job_id
+    if not job_id and (run := await at.store.lookup(RunById(run_id))):
+        job_id = run.job_id
+    if job_id:  # whoever follows the log need not wait for more
+        at.store.announce([log_topic(job_id)])
     return json_response(GrantAnswer(leases=taken.leases)) if taken.leases else no_content()
 
 
