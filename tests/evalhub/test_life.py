@@ -299,7 +299,7 @@ def test_a_run_leaves_nothing_in_the_data_folder_but_its_log(live: Live) -> None
     runs = live.attempts(job_id)
     folder = live.served.data / "runs" / "local"
     assert folder.is_dir()
-    until(lambda: not any((folder / run).exists() for run in runs), "the end of the run's folder")
+    until(lambda: not any((folder / f"{run}.1").exists() for run in runs), "the end of the run's folder")
     assert [path.name for path in (live.served.data / "logs" / job_id).iterdir()] == ["0.1.log"]
 
 

@@ -19,7 +19,7 @@ def test_nothing_is_left_of_a_run(live: Live) -> None:
     job_id = live.steps(["post", {"status": "completed"}])
     live.ended(job_id)
     (run,) = live.attempts(job_id)
-    until(lambda: not (live.served.data / "runs" / "local" / run).exists(), "the end of the folder")
+    until(lambda: not (live.served.data / "runs" / "local" / f"{run}.1").exists(), "the end of the folder")
 
 
 def test_that_files_were_brought_does_not_hide_what_the_adapter_says_of_itself(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_folder_is_kept_as_long_as_the_settings_say_even_over_a_restart(tmp_pa
         job_id = live.steps(["post", {"status": "completed"}])
         live.ended(job_id)
         (run,) = live.attempts(job_id)
-    folder = tmp_path / "data" / "runs" / "local" / run / "1"
+    folder = tmp_path / "data" / "runs" / "local" / f"{run}.1"
     with serving(tmp_path, *flags, worker=True, ASSAY_KEEP_FOLDERS_SECONDS="3600") as running:
         live = Live(running, 10)
         live.ended(live.steps(["post", {"status": "completed"}]))

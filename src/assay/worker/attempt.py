@@ -74,7 +74,7 @@ class Attempt:
         self._over = False
         self._beginning = Beginning(lease.run_id, self._tell_start)
         self._laid_out = ""
-        self._folder = place.runs_dir / lease.run_id / str(lease.attempt)
+        self._folder = place.runs_dir / f"{lease.run_id}.{lease.attempt}"
 
     @property
     def progress(self) -> Progress:
@@ -137,12 +137,14 @@ class Attempt:
         if self._laid_out:
             place.files.release(self._laid_out)
         await ship.close()
-        if not folders.leave_small(self._folder, place.keep_folders_s):
-            await asyncio.to_thread(folders.leave, self._folder, place.keep_folders_s)
         self._over = True
         await self._beginning.over()
-        if not self._dropped:
-            await self._report(msgspec.structs.replace(ending, message=redactor.text(ending.message)))
+        ending = msgspec.structs.replace(ending, message=redactor.text(ending.message))
+        reporting = asyncio.create_task(self._report(ending))
+        await asyncio.sleep(0)  # the call is under way, and the folder goes meanwhile
+        if not folders.leave_small(self._folder, place.keep_folders_s):
+            await asyncio.to_thread(folders.leave, self._folder, place.keep_folders_s)
+        await reporting
 
     async def _carry_out(self, redactor: Redactor, ship: LogShip) -> Ending:
         lease, place = self.lease, self._place

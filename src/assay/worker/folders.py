@@ -1,4 +1,4 @@
-"""The folders of attempts: `<runs>/<run>/<attempt>`. They go with their attempt, unless they are to be looked at later."""
+"""The folders of attempts: `<runs>/<run>.<attempt>`. They go with their attempt, unless they are to be looked at later."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ def leave_small(folder: Path, keep_s: float) -> bool:
         if _emptied(folder, _FEW) < 0:
             return False
         os.rmdir(folder)
-        os.rmdir(folder.parent)
     except FileNotFoundError:  # it ended before it had one
         return True
-    except OSError:  # another attempt of the run is there, or something is odd
-        return not os.path.lexists(folder)
+    except OSError:
+        return False
     return True
 
 
@@ -48,7 +47,7 @@ def _emptied(folder: Path | str, most: int) -> int:
 def leave(folder: Path, keep_s: float) -> None:
     """Remove the folder of an attempt that has ended, or note when it ended so that `sweep` removes it in time."""
     if not keep_s:
-        _remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         return
     shutil.rmtree(folder / "model-auth", ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):  # it ended before it had one
@@ -57,14 +56,7 @@ def leave(folder: Path, keep_s: float) -> None:
 
 def sweep(runs_dir: Path, keep_s: float, busy: Container[Path] = ()) -> None:
     """Remove the folders below `runs_dir` that were left more than `keep_s` seconds ago, except those that are `busy`."""
-    for folder in runs_dir.glob("*/*"):
+    for folder in runs_dir.glob("*"):
         with contextlib.suppress(FileNotFoundError):  # its attempt was quicker
             if folder not in busy and time.time() - folder.stat().st_mtime >= keep_s:
-                _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    """Remove an attempt's folder, and the run's unless another attempt of it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        folder.parent.rmdir()
+                shutil.rmtree(folder, ignore_errors=True)
