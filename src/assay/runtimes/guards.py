@@ -21,6 +21,8 @@ from assay.runtimes import tree
 log = logging.getLogger(__name__)
 
 _ENTRY = Path(__file__).with_name("launch") / "__main__.py"
+_KEPT = ("LD_LIBRARY_PATH",)
+"""Variables without which the interpreter might not start."""
 _CHUNK = 4096
 _TRIES = 3
 """To get a new guard: the spawner may have been killed a moment ago, which shows in two ways."""
@@ -62,6 +64,9 @@ class Guard:
                 await self._loop.sock_sendall(self._connection, data[sent:])
         except OSError:
             return False
+        except BaseException:  # nobody will tell it the rest
+            self.close()
+            raise
         return True
 
     def stop(self) -> None:
@@ -124,22 +129,20 @@ class Guards:
     def __init__(self, marker: str) -> None:
         self._marker = marker
         self._idle: list[Guard] = []
+        self._busy: set[Guard] = set()
         self._spawner: _Spawner | None = None
         self._starting = asyncio.Lock()
 
     async def start(self, program: Mapping[str, Any], descriptors: Sequence[int]) -> Guard:
         """Have a guard start a program (see `launch.guard.Guard`); return that guard. Raises OSError if there is none."""
         request = json.dumps(program).encode()
-        while self._idle:
-            guard = self._idle.pop()
+        for _ in range(len(self._idle) + 1):
+            guard = self._idle.pop() if self._idle else await self._fork()
+            self._busy.add(guard)
             if guard.reusable and await guard.begin(request, descriptors):
                 return guard
-            guard.close()
-        guard = await self._fork()
-        if not await guard.begin(request, descriptors):
-            guard.close()
-            raise OSError(errno.ECONNRESET, "the process that guards it was killed")
-        return guard
+            self._give_up(guard)
+        raise OSError(errno.ECONNRESET, "the process that was to guard it was killed")
 
     async def end(self, guard: Guard, marker: str, grace_s: float) -> int | None:
         """End the program of a guard if it has not ended, and all that came of it; return its exit code, None if not known.
@@ -156,17 +159,23 @@ class Guards:
         if guard.lost and not await guard.settled():
             await tree.end(marker)
         if guard.reusable:
+            self._busy.discard(guard)
             self._idle.append(guard)
         else:
-            guard.close()
+            self._give_up(guard)
         return guard.answer.result()
 
     async def close(self) -> None:
         """End guards and spawner, with whatever they still have in their hands."""
-        while self._idle:
-            self._idle.pop().close()
+        for guard in (*self._idle, *self._busy):
+            self._give_up(guard)
+        self._idle.clear()
         if self._spawner:
             await self._spawner.close()
+
+    def _give_up(self, guard: Guard) -> None:
+        self._busy.discard(guard)
+        guard.close()
 
     async def _fork(self) -> Guard:
         for _ in range(_TRIES):
@@ -217,11 +226,12 @@ class _Spawner:
             guard.close()
         finally:
             theirs.close()
-        await asyncio.wait([guard.answer], timeout=_HELLO_S)
-        if guard.pid and not guard.lost:
-            return guard
-        guard.close()
-        return None
+        try:
+            await asyncio.wait([guard.answer], timeout=_HELLO_S)
+        finally:
+            if not guard.pid:
+                guard.close()
+        return None if guard.lost else guard
 
     async def settle(self, pid: int) -> bool:
         """Wait until nothing is left of a guard that was lost; return whether that is known."""
@@ -280,7 +290,7 @@ def _launch(marker: str, control: socket.socket) -> subprocess.Popen[bytes]:
         (sys.executable, "-I", "-S", "-X", "utf8", str(_ENTRY)),
         stdin=control.fileno(),
         stdout=subprocess.DEVNULL,
-        env={name: value, tree.GUARD: "1"},
+        env={name: value, tree.GUARD: "1", **{one: os.environ[one] for one in _KEPT if one in os.environ}},
         cwd="/",
         start_new_session=True,
     )

@@ -43,15 +43,18 @@ def start(request: dict[str, Any], descriptors: list[int]) -> tuple[int, int | N
 
 def _spawn(path: str, request: dict[str, Any], descriptors: list[tuple[int, int]]) -> int:
     """Start a program without limits: no memory is copied for it, so that this costs half as much as a fork."""
-    return os.posix_spawn(
-        path,
-        request["program"],
-        request["environment"],
-        file_actions=[(os.POSIX_SPAWN_DUP2, *pair) for pair in descriptors],
-        setsid=True,
-        setsigmask=[],
-        setsigdef=_SIGNALS,
-    )
+    try:
+        return os.posix_spawn(
+            path,
+            request["program"],
+            request["environment"],
+            file_actions=[(os.POSIX_SPAWN_DUP2, *pair) for pair in descriptors],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=_SIGNALS,
+        )
+    except NotImplementedError:  # by a C library that knows no sessions here
+        return _fork(path, request, descriptors)
 
 
 def _fork(path: str, request: dict[str, Any], descriptors: list[tuple[int, int]]) -> int:
