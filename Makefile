@@ -25,9 +25,10 @@ types: .venv/ready
 layers: .venv/ready
 	.venv/bin/lint-imports
 
-# 20,000 requests made from the API's description: no 5xx, no answer that is not described.
-fuzz: .venv/ready
+# 25,000 requests made from the API's description, on either store: no 5xx, no answer that is not described.
+fuzz: .venv/ready postgresql
 	.venv/bin/python -m tests.server.fuzz --cases 20000
+	.venv/bin/python -m tests.server.fuzz --cases 5000 --postgresql
 
 # 500 random faults on each store while users work; a failure names its seed. CHAOS="--seed 7 --faults 50" for others.
 chaos: .venv/ready postgresql redis
@@ -35,9 +36,11 @@ chaos: .venv/ready postgresql redis
 	.venv/bin/python -m tests.chaos $(CHAOS)
 
 # Figures, not tests: see docs/performance.md.
-bench: .venv/ready postgresql
+bench: .venv/ready postgresql redis
+	@if command -v uv >/dev/null 2>&1; then uv sync --quiet --frozen --group peer; else $(PYTHON) -m uv sync --quiet --frozen --group peer; fi
 	.venv/bin/python -m benchmarks.job_latency
 	.venv/bin/python -m benchmarks.api
+	.venv/bin/python -m benchmarks.queue
 
 # The tests start private PostgreSQL servers of their own; this only sees that the programs are there.
 postgresql:

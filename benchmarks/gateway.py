@@ -1,6 +1,6 @@
 """What the gateway adds to a model call, in latency and CPU, against calls sent straight to the endpoint.
 
-    python benchmarks/gateway.py [--requests 3000] [--concurrency 1]
+    python -m benchmarks.gateway [--requests 3000] [--concurrency 1]
 
 The endpoint is a trivial server in a process of its own; so is the gateway, so that its CPU time is its own.
 Direct and proxied calls alternate in blocks, so that a busy machine slows both.

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,8 +49,7 @@ class Server:
 
     def cpu_s(self) -> float:
         """Return the CPU seconds, user and system, that it has used, all threads together."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return sum(_ticks(self.pid)[:2]) / _TICKS
 
     def memory_mib(self, what: str = "VmRSS") -> float:
         """Return its resident memory in MiB; `VmHWM` for the highest so far."""
@@ -74,6 +73,21 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def cpu_s(pids: Iterable[int]) -> float:
+    """Return the CPU seconds that processes have used, with those of their children that have ended."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it has just ended, and its parent counts it
+            ticks += sum(_ticks(pid))
+    return ticks / _TICKS
+
+
+def _ticks(pid: int) -> list[int]:
+    """Return the clock ticks of a process: user, system, and both again of its children that it has waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return [int(field) for field in fields[11:15]]
 
 
 def assay(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Server:

@@ -3,11 +3,12 @@
     python evaluate.py --server http://127.0.0.1:8080 --model-url http://127.0.0.1:8400/v1 --model-name practice
 
 Prints a line for every change, then each metric, the errored samples and where the samples were written. Exit code 0 if the
-job completed, else 1.
+job completed, else 1. A server that asks for an API key gets that in ASSAY_API_KEY.
 """
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -25,7 +26,7 @@ def main() -> int:
     parser.add_argument("--samples", type=Path, help="folder for the artifacts (default: a new temporary one)")
     arguments = parser.parse_args()
 
-    evaluations = Evaluations(Http(arguments.server))
+    evaluations = Evaluations(Http(arguments.server, key=os.environ.get("ASSAY_API_KEY")))
     try:
         # `submit` sends an Idempotency-Key, so a request that is repeated over a broken connection makes one job, not two.
         job = evaluations.submit(

@@ -48,6 +48,8 @@ class FakeServer:
         self.headers: list[dict[str, str]] = []
         self.models = ["tiny"]
         self.models_status = 200
+        self.providers: dict[str, Job] = {"practice": PROVIDER}
+        self.queue: Job = {"items": []}
         self.events: list[Job] = []
         """What a stream tells."""
         self.log = b"first\nsecond"
@@ -154,6 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
         if parts.path == "/v1/models":
             self._json(self.fake.models_status, {"data": [{"id": name} for name in self.fake.models]})
             return
+        if parts.path == "/api/v1/queue":
+            self._json(200, self.fake.queue)
+            return
         path = [unquote(part) for part in parts.path.removeprefix("/api/v1/evaluations/").split("/")]
         match self.command, path:
             case "POST", ["jobs"]:
@@ -163,9 +168,10 @@ class _Handler(BaseHTTPRequestHandler):
             case "GET", ["stream"]:
                 self._stream()
             case "GET", ["providers"]:
-                self._json(200, {"items": [PROVIDER], "total_count": 1})
-            case "GET", ["providers", "practice"]:
-                self._json(200, PROVIDER)
+                found = list(self.fake.providers.values())
+                self._json(200, {"items": found, "total_count": len(found)})
+            case "GET", ["providers", name] if name in self.fake.providers:
+                self._json(200, self.fake.providers[name])
             case _, ["providers", other]:
                 self._error(404, "resource_not_found", f"The provider resource '{other}' was not found.")
             case _, ["jobs", job_id, *rest] if job_id in self.fake.jobs:

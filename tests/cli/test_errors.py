@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+
+from tests.server.certificates import certificate
 
 from .conftest import Cli
 from .fake_server import FakeServer
@@ -16,6 +22,23 @@ def test_without_a_server_the_remedy_is_named_and_the_code_is_3(cli: Cli, closed
     assert shown.err.startswith(f"error: Cannot reach {closed_url}: connection refused.")
     assert "`assay serve`" in shown.err
     assert len(shown.err.splitlines()) == 1
+
+
+def test_a_certificate_that_is_not_trusted_is_told_with_its_remedy(cli: Cli, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate(tmp_path))
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    listening.socket = context.wrap_socket(listening.socket, server_side=True)
+    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    try:
+        url = f"https://127.0.0.1:{listening.server_port}"
+        shown = cli("jobs", "list", "--server", url)
+    finally:
+        listening.shutdown()
+        listening.server_close()
+    assert shown.code == 3
+    assert shown.err.startswith(f"error: Cannot reach {url}: its certificate is not one that this machine trusts.")
+    assert "SSL_CERT_FILE=" in shown.err
 
 
 def test_a_server_with_troubles_is_code_3_and_tells_the_request(cli: Cli, server: FakeServer) -> None:

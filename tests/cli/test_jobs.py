@@ -151,6 +151,35 @@ def test_providers_are_listed_and_shown(cli: Cli) -> None:
     assert cli("providers", "show", "practice", "--json").json["title"] == "Practice"
 
 
+def test_a_provider_is_shown_with_the_hints_of_its_file(cli: Cli, server: FakeServer) -> None:
+    assert "Hints" not in cli("providers", "show", "practice").out
+    hints = ["Check out github.com/eval-hub/eval-hub-contrib.", "Set limit first."]
+    server.providers["lm_eval"] = {
+        "resource": {"id": "lm_eval"},
+        "benchmarks": [{"id": "custom"}],
+        "agent": {"hints": hints},
+    }
+    shown = cli("providers", "show", "lm_eval").out
+    assert shown.split("Hints:\n")[1].splitlines()[:2] == [f"- {hint}" for hint in hints]
+    assert "assay eval --task TASK --model-url" in shown, "without a task lm_eval/custom is refused"
+
+
+def test_the_queue_says_the_whole_of_what_a_run_waits_for(cli: Cli, server: FakeServer) -> None:
+    message = """No worker that is alive has the engine 'lm_eval', 1 GPUs, the labels {"site":"paris"}."""
+    run = {"job_id": "j1", "provider_id": "p", "benchmark_id": "b", "priority": 0, "waits_for": {"message": message}}
+    slots = {"used": 0, "total": 2, "workers": 1}
+    server.queue = {"items": [run], "total_count": 1, "queued": 1, "slots": slots}
+    assert message in cli("queue").out
+
+
+def test_a_key_is_handed_over_with_what_it_is_for(cli: Cli, tmp_path: Path) -> None:
+    offline = ("--all-tenants", "--offline", "--data", str(tmp_path / "data"))
+    assert "ASSAY_API_KEY" in cli("keys", "create", "root", "--role", "admin", *offline).err
+    shown = cli("keys", "create", "gpu-box", "--role", "worker", *offline)
+    assert "ASSAY_API_KEY" not in shown.err
+    assert "ASSAY_WORKER_KEY" in shown.err
+
+
 def test_engines_are_listed_with_the_way_to_install_them(cli: Cli, tmp_path: Path) -> None:
     shown = cli("engines", "list", "--engines-dir", str(tmp_path))
     assert "assay engines install lm_eval" in shown.out

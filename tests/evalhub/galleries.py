@@ -72,6 +72,19 @@ INVALID: list[tuple[Change, str]] = [
     ({"model.name": ""}, one("model.name")),
     ({"model.name": "  "}, one("model.name", "notblank")),
     ({"model.url": "not a url"}, one("model.url", "url")),
+    *(
+        ({"model.url": url}, one("model.url", "url"))
+        for url in (
+            "http://",
+            "http:///v1",
+            "http://a host/v1",
+            "https://:80/v1",
+            "http://h:x",
+            "http://[::1",
+            "//h/v1",
+            "v1",
+        )
+    ),
     ({"model.auth": {}}, one("model.auth.secret_ref")),
     ({"model.auth": {"secret_ref": " "}}, one("model.auth.secret_ref", "notblank")),
     ({"tags": ["a,b"]}, one("tags[0]", "tagname")),

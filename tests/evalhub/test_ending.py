@@ -71,5 +71,11 @@ def test_a_flag_that_is_no_boolean_is_refused_and_nothing_happens(api: Api) -> N
     assert api.job(job_id)["status"]["state"] == "pending"
 
 
+@pytest.mark.parametrize("flag", ["true", "maybe"])
+def test_an_unknown_job_is_a_404_whatever_the_flag_says(api: Api, flag: str) -> None:
+    reply = api.delete(f"{JOBS}/nope?hard_delete={flag}")
+    assert (reply.status, reply.code) == (404, "resource_not_found")
+
+
 def test_other_parameters_are_ignored(api: Api) -> None:
     assert api.delete(f"{JOBS}/{api.submit()}?x=1").status == 204

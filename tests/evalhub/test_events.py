@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tests.evalhub.galleries import failed, label
-from tests.server.client import JOBS, Api, unique
+from tests.server.client import JOBS, Api, Reply, job_body, unique
+
+COLLECTIONS = "/api/v1/evaluations/collections"
 
 INVALID: list[tuple[dict[str, Any], str | tuple[str, ...]]] = [
     ({"status": "cancelled"}, "status must be one of: pending, running, completed, failed"),
@@ -116,7 +118,16 @@ def test_the_body_is_checked_before_the_job_is_looked_up(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "members", [{"benchmark_index": 5}, {"benchmark": "zz"}, {"provider": "zz"}, {"benchmark_index": 1}]
+    "members",
+    [
+        {"benchmark_index": 5},
+        {"benchmark": "zz"},
+        {"provider": "zz"},
+        {"benchmark_index": 1},
+        {"benchmark_index": -1},
+        {"benchmark_index": 2**63 - 1},
+        {"benchmark_index": -(2**63)},
+    ],
 )
 def test_a_benchmark_that_the_job_does_not_have_is_a_404(api: Api, members: dict[str, Any]) -> None:
     reply = api.report(api.submit("b0", "b1"), "running", **members)
@@ -290,3 +301,51 @@ def test_the_commit_of_the_test_data_is_noted_once(api: Api) -> None:
     for sha in ("zz", "abcdef1", "1234567"):
         assert api.report(job_id, "running", job_meta={"resolved_sha": sha}).status == 204
     assert api.job(job_id)["benchmarks"][0]["test_data_ref"]["resolved_sha"] == "abcdef1"
+
+
+def test_the_commit_of_a_collections_test_data_is_shown_with_what_the_job_came_to(api: Api) -> None:
+    git = {"git": {"url": "https://example.com/r.git", "ref": "main"}}
+    listed: list[dict[str, Any]] = [
+        {"id": "b0", "provider_id": "manual", "weight": 2, "parameters": {"k": 1}},
+        {"id": "b1", "provider_id": "manual", "test_data_ref": git},
+    ]
+    made = api.post(COLLECTIONS, {"name": "c", "category": "g", "benchmarks": listed}).json
+    override = {"id": "b0", "provider_id": "manual", "parameters": {"own": 2}}
+    reference = {"id": made["resource"]["id"], "benchmarks": [override]}
+    job_id = api.submit(benchmarks=[], collection=reference)
+
+    def found(job_id: str, sha: str) -> Reply:
+        return api.report(job_id, "running", benchmark="b1", benchmark_index=1, job_meta={"resolved_sha": sha})
+
+    before = api.job(job_id)
+    assert list(before["collection"]) == ["id", "benchmarks", "collection_updated_at"]
+    assert before["collection"]["benchmarks"] == [override]
+
+    for sha in ("zz", "abcdef1", "1234567"):
+        assert found(job_id, sha).status == 204
+    assert api.report(job_id, "running", job_meta={"resolved_sha": "7654321"}).status == 204  # it has no test data
+    known = api.job(job_id)["collection"]
+    assert list(known) == ["id", "benchmarks", "collection_updated_at"]
+    assert known["benchmarks"] == [
+        {"id": "b0", "provider_id": "manual", "weight": 2, "parameters": {"k": 1, "own": 2}},
+        {"id": "b1", "provider_id": "manual", "parameters": {"own": 2}, "test_data_ref": {**git, "resolved_sha": "abcdef1"}},
+    ]
+    (listed_job,) = api.get(f"{JOBS}?collection_id={reference['id']}").json["items"]
+    assert listed_job == api.job(job_id)
+
+    again = api.post(f"{JOBS}/{job_id}/rerun", {}).json
+    assert again["collection"]["benchmarks"] == [override]
+    assert found(again["resource"]["id"], "fedcba9").status == 204
+    shown = api.job(again["resource"]["id"])["collection"]["benchmarks"]
+    assert [row.get("test_data_ref", {}).get("resolved_sha") for row in shown] == [None, "fedcba9"]
+
+
+def test_a_collection_may_name_a_commit_and_a_submission_may_not(api: Api) -> None:
+    data = {"git": {"url": "https://example.com/r.git", "ref": "main"}, "resolved_sha": "abcdef1"}
+    named = {"id": "b0", "provider_id": "manual", "test_data_ref": data}
+    made = api.post(COLLECTIONS, {"name": "c", "category": "g", "benchmarks": [named]})
+    assert made.status == 201
+    reference = {"id": made.json["resource"]["id"]}
+    assert api.post(JOBS, job_body(benchmarks=[], collection=reference)).status == 202
+    reply = api.post(JOBS, job_body(benchmarks=[], collection={**reference, "benchmarks": [named]}))
+    assert (reply.status, reply.code) == (400, "resolved_sha_read_only")

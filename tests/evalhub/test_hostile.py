@@ -73,6 +73,10 @@ def _job(**members: Any) -> bytes:
     return json.dumps(job_body(**members)).encode()
 
 
+def _with_parameter(value: str) -> bytes:
+    return _job(benchmarks=[{"id": "b0", "provider_id": "manual", "parameters": {"a": value}}])
+
+
 def _nested(depth: int, opening: bytes = b'{"a":', closing: bytes = b"}") -> bytes:
     return opening * depth + b"1" + closing * depth
 
@@ -487,6 +491,8 @@ HEAVY: dict[str, Callable[[], bytes]] = {
     "unknown names": lambda: _job()[:-1] + b"," + b",".join(b'"%d":1' % i for i in range(90_000)) + b"}",
     "text": lambda: _job()[:-1] + b',"custom":{"a":"' + b"<" * (LIMIT - 1000) + b'"}}',
     "objects": lambda: b'{"name":"p","benchmarks":[' + b"{}," * 45_000 + b"{}]}",
+    "a URL of nothing but colons": lambda: _with_parameter("http://" + ":" * 1_000_000),
+    "a scheme without an end": lambda: _with_parameter("a+-." * 250_000),
 }
 
 

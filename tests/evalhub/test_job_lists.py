@@ -205,6 +205,25 @@ def test_an_unknown_parameter_is_refused_and_those_of_the_contract_named_first(a
     assert reply.message.endswith(".")
 
 
+@pytest.mark.parametrize("sign", [",", "|"])
+@pytest.mark.parametrize("name", ["status", "name", "tags", "owner", "experiment_id", "model", "collection_id"])
+@pytest.mark.parametrize("excluded", [False, True])
+def test_a_filter_has_a_hundred_values_at_most(api: Api, name: str, sign: str, excluded: bool) -> None:
+    values = [f"{'!' if excluded else ''}v{i}" for i in range(101)]
+    for path in (JOBS, "/api/v1/evaluations/results.csv"):
+        assert api.get(f"{path}?{name}={sign.join(values[:100])}").status == 200
+        reply = api.get(f"{path}?{name}={sign.join(values)}")
+        assert (reply.status, reply.code) == (400, "query_parameter_invalid")
+        assert f"'{name}' is not a valid filter of at most 100 values" in reply.message
+
+
+def test_every_filter_at_its_limit_is_answered(api: Api) -> None:
+    values = "|".join(f"v{i}" for i in range(50)) + "|" + "|".join(f"!w{i}" for i in range(50))
+    filters = "&".join(f"{name}={values}" for name in ("status", "name", "owner", "experiment_id", "model", "collection_id"))
+    tags = ",".join(f"v{i}" for i in range(100))
+    assert names(api.get(f"{JOBS}?{filters}&tags={tags}")) == []
+
+
 @pytest.mark.parametrize("limit", ["05", "%2B5", "0005"])
 def test_a_sign_and_leading_zeros_are_accepted(api: Api, limit: str) -> None:
     assert api.get(f"{JOBS}?limit={limit}").json["limit"] == 5

@@ -56,6 +56,13 @@ def test_the_logs_of_two_benchmarks_are_parted_by_one_newline(api: Api, worker: 
     assert header == f"=== pod={held.job_id}-1 container=local benchmark_id=b1 ==="
 
 
+def test_a_refused_cancel_takes_no_log_away(api: Api, held: Held) -> None:
+    held.append(0, framed("kept"))
+    assert held.end("completed").status == 204
+    assert api.delete(f"{JOBS}/{held.job_id}").status == 409
+    assert log(api, held) == "kept"
+
+
 def test_bytes_that_are_no_text_do_not_matter(api: Api, held: Held) -> None:
     held.append(0, framed("x").replace(b"x", b"\xff\x00\xfe"))
     assert api.get(f"{JOBS}/{held.job_id}/benchmarks/0/logs").body == b"\xff\x00\xfe"

@@ -110,6 +110,31 @@ def test_what_belongs_to_the_system_is_read_only(tenant: Api) -> None:
     assert tenant.call("DELETE", path).code == "read_only_provider"
 
 
+LONG = "x" * 1025
+
+
+@pytest.mark.parametrize(
+    ("operation", "of_provider", "of_collection"),
+    [
+        ({"op": "move", "path": "/name"}, "invalid_patch_operation", "invalid_patch_operation"),
+        ({"op": "remove", "path": "/name"}, "unallowed_patch", "unallowed_patch"),
+        ({"op": "replace", "path": "/name", "value": 5}, "invalid_json_request", "read_only_collection"),
+        ({"op": "remove", "path": "/tags/77"}, "invalid_json_request", "read_only_collection"),
+        ({"op": "replace", "path": "/description", "value": LONG}, "request_validation_failed", "read_only_collection"),
+        ({"op": "replace", "path": "/name", "value": "x"}, "read_only_provider", "read_only_collection"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_patch_of_a_systems_provider_is_checked_whole_and_one_of_its_collection_by_its_paths(
+    tenant: Api, operation: dict[str, Any], of_provider: str, of_collection: str
+) -> None:
+    for path, code in ((f"{PROVIDERS}/practice", of_provider), (f"{COLLECTIONS}/practice-v1", of_collection)):
+        before = tenant.get(path).body
+        reply = tenant.call("PATCH", path, [operation])
+        assert (reply.status, reply.code) == (400, code)
+        assert tenant.get(path).body == before
+
+
 def test_put_replaces_all_but_the_identity(tenant: Api) -> None:
     collection_id = _made(tenant, COLLECTIONS, _collection(description="old"))
     before = tenant.get(f"{COLLECTIONS}/{collection_id}").json
@@ -143,6 +168,8 @@ def test_an_operation_that_does_not_apply_is_told_in_the_contracts_words(
     [
         ([{"op": "move", "path": "/name"}], "invalid_patch_operation"),
         ([{"path": "/name"}], "invalid_patch_operation"),
+        ([None], "invalid_patch_operation"),
+        ([1], "invalid_json_request"),
         ([{"op": "replace", "path": ""}], "invalid_json_request"),
         ([{"op": "replace", "path": "/resource/id", "value": "x"}], "unallowed_patch"),
         ([{"op": "add", "path": "/agent", "value": {}}], "unallowed_patch"),
@@ -150,6 +177,10 @@ def test_an_operation_that_does_not_apply_is_told_in_the_contracts_words(
         ([{"op": "replace", "path": "/name", "value": ""}], "request_validation_failed"),
         ([{"op": "replace", "path": "/benchmarks", "value": []}], "request_validation_failed"),
         ([{"op": "replace", "path": "/pinned_order", "value": -1}], "request_validation_failed"),
+        *(
+            ([{"op": "replace", "path": "/pinned_order", "value": value}], "invalid_json_request")
+            for value in ("1", True, [1], 1.5, 2**63)
+        ),
         ({"resource": {"id": "x"}}, "unallowed_patch"),
         ("text", "invalid_json_request"),
     ],
@@ -176,6 +207,11 @@ def test_patches_of_both_kinds_apply_in_order(tenant: Api) -> None:
     merged = tenant.call("PATCH", path, {"name": "m", "tags": None}).json
     assert merged["name"] == "m"
     assert "tags" not in merged
+
+
+def test_the_members_of_an_operation_match_without_regard_to_case(tenant: Api) -> None:
+    path = f"{COLLECTIONS}/{_made(tenant, COLLECTIONS, _collection())}"
+    assert tenant.call("PATCH", path, [{"Op": "replace", "PATH": "/name", "Value": "n"}]).json["name"] == "n"
 
 
 def test_a_merge_patch_reaches_into_objects_and_removes_what_is_null(tenant: Api) -> None:
@@ -288,6 +324,31 @@ def test_a_collection_job_keeps_its_snapshot_when_the_collection_goes(tenant: Ap
     assert ended["collection"]["id"] == collection_id
 
 
+def test_a_collection_job_keeps_its_snapshot_when_the_collection_changes(tenant: Api) -> None:
+    path = f"{COLLECTIONS}/{_made(tenant, COLLECTIONS, _collection(pass_criteria={'threshold': 0}))}"
+    job = tenant.post(JOBS, job_body(benchmarks=[], collection={"id": path.rpartition("/")[2]})).json
+    changed = _collection(benchmarks=[{"id": "loss", "provider_id": "scored"}], pass_criteria={"threshold": 0.9})
+    assert tenant.call("PUT", path, changed).status == 200
+    assert tenant.call("PATCH", path, {"benchmarks": changed["benchmarks"] * 3}).status == 200
+
+    _run(tenant, job["resource"]["id"], 1, "loss", {"l": 1})
+    _run(tenant, job["resource"]["id"], 0, "judged", {"acc": 0.1})
+    ended = tenant.get(f"{JOBS}/{job['resource']['id']}").json
+    assert ended["collection"] == job["collection"]
+    assert [row["id"] for row in ended["results"]["benchmarks"]] == ["judged", "loss"]  # though reported the other way round
+    assert ended["results"]["test"] == {"score": 0.1, "threshold": 0, "pass": True}
+
+
+def test_what_a_provider_says_for_others_to_read_is_kept(tenant: Api) -> None:
+    path = f"{PROVIDERS}/{_made(tenant, PROVIDERS, {'name': 'p', 'custom': {'a': 1}})}"
+    assert tenant.get(path).json["custom"] == {"a": 1}
+    assert tenant.call("PATCH", path, [{"op": "add", "path": "/custom/b", "value": [2]}]).json["custom"] == {
+        "a": 1,
+        "b": [2],
+    }
+    assert "custom" not in tenant.call("PATCH", path, [{"op": "remove", "path": "/custom"}]).json
+
+
 def test_overrides_must_name_what_the_collection_has(tenant: Api) -> None:
     collection_id = _made(tenant, COLLECTIONS, _collection())
     for provider_id, benchmark, kind in (("practice", "arithmetic", "provider"), ("scored", "latency", "benchmark")):
@@ -340,7 +401,7 @@ def test_results_come_as_csv_that_no_spreadsheet_runs(tenant: Api) -> None:
     job_id = tenant.post(JOBS, body).json["resource"]["id"]
     _run(tenant, job_id, 0, "judged", {"acc": 0.5, "acc_stderr": 0.1})
     lines = tenant.get(f"{JOBS}/{job_id}/results.csv").text.splitlines()
-    assert lines[1].endswith(",m1,completed,scored,judged,0,completed,acc,0.5,0.1,0.5,True")
+    assert lines[1].endswith(",m1,completed,scored,judged,0,completed,acc,0.5,0.1,0.5,true")
     assert ",'=cmd()," in lines[1]
     assert tenant.get("/api/v1/evaluations/results.csv?model=m1").text.splitlines() == lines
     assert len(tenant.get("/api/v1/evaluations/results.csv?model=other").text.splitlines()) == 1

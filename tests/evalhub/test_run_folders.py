@@ -1,10 +1,11 @@
-"""What is left of a run on the worker's disk."""
+"""What a run finds on the worker's disk, and what is left of it there."""
 
 from __future__ import annotations
 
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.evalhub.live import Live, until
 from tests.server import catalogue
@@ -19,6 +20,33 @@ def test_nothing_is_left_of_a_run(live: Live) -> None:
     live.ended(job_id)
     (run,) = live.attempts(job_id)
     until(lambda: not (live.served.data / "runs" / "local" / run).exists(), "the end of the folder")
+
+
+def test_that_files_were_brought_does_not_hide_what_the_adapter_says_of_itself(tmp_path: Path) -> None:
+    written = catalogue.write(
+        tmp_path / "catalogue", provider("by-hand", f"exec {shlex.quote(sys.executable)} {shlex.quote(str(_BY_HAND))}")
+    )
+    with serving(tmp_path, "--catalog", str(written), worker=True, ASSAY_LEASE_SECONDS="3") as running:
+        live, end = Live(running, 10), tmp_path / "end"
+        job_id = live.steps(
+            ["post", {"status": "running", "phase": "running_evaluation"}],
+            ["wait", str(end)],
+            ["post", {"status": "completed"}],
+        )
+
+        def row() -> Any:
+            return live.api.job(job_id)["status"]["benchmarks"][0]
+
+        def beats() -> set[str]:
+            seen.add(live.api.get("/api/v1/workers").json["items"][0]["seen_at"])
+            return seen if len(seen) > 4 else set()
+
+        until(lambda: row().get("phase") == "running_evaluation", "the adapter's word")
+        seen: set[str] = set()
+        until(beats, "the worker's next heartbeats")
+        assert row()["phase"] == "running_evaluation"
+        end.touch()
+        live.ended(job_id)
 
 
 def test_a_folder_is_kept_as_long_as_the_settings_say_even_over_a_restart(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.model.fairness import Held, Lane, Shares, lane_key
+from assay.model.fairness import Held, Lane, Shares, Turns, lane_key
 from assay.model.quotas import Quota, Quotas, TenantQuota
 
 
@@ -22,7 +22,7 @@ def rounds(lanes: list[Lane], slots: int, quotas: Quotas | None = None) -> Count
     shares = Shares(quotas or Quotas(), (), {one.tenant: 0.0 for one in lanes})
     got: Counter[str] = Counter()
     for _ in range(slots):
-        chosen = shares.next(lanes)
+        chosen = Turns(shares, lanes).next()
         assert chosen is not None
         shares.take(chosen)
         shares.give_back(chosen)
@@ -32,7 +32,7 @@ def rounds(lanes: list[Lane], slots: int, quotas: Quotas | None = None) -> Count
 
 def test_whoever_holds_least_is_next() -> None:
     shares = Shares(Quotas(), [Held("a", "", "p", 3, 0)], {"a": 0.0, "b": 9.0})
-    assert shares.next([lane("a", "0"), lane("b", "1")]) == lane("b", "1")
+    assert Turns(shares, [lane("a", "0"), lane("b", "1")]).next() == lane("b", "1")
 
 
 def test_a_single_slot_goes_round() -> None:
@@ -50,7 +50,7 @@ def test_many_slots_are_held_by_weight() -> None:
     shares = Shares(quotas, (), {"a": 0.0, "b": 0.0, "c": 0.0})
     held: Counter[str] = Counter()
     for _ in range(50):
-        chosen = shares.next(lanes)
+        chosen = Turns(shares, lanes).next()
         assert chosen is not None
         shares.take(chosen)
         held[chosen.tenant] += 1
@@ -61,7 +61,7 @@ def test_a_tenant_that_was_away_is_owed_one_turn() -> None:
     shares = Shares(Quotas(), (), {"a": 1000.0, "b": 3.0})
     got = []
     for _ in range(4):
-        chosen = shares.next([lane("a"), lane("b")])
+        chosen = Turns(shares, [lane("a"), lane("b")]).next()
         assert chosen is not None
         shares.take(chosen)
         shares.give_back(chosen)
@@ -72,8 +72,8 @@ def test_a_tenant_that_was_away_is_owed_one_turn() -> None:
 def test_within_a_tenant_priority_counts_before_age() -> None:
     shares = Shares(Quotas(), (), {"a": 0.0})
     lanes = [lane("a", "1", owner="x"), lane("a", "2", owner="y", priority=5), lane("a", "0", owner="z")]
-    assert shares.next(lanes) == lanes[1]
-    assert shares.next([lanes[0], lanes[2]]) == lanes[2]
+    assert Turns(shares, lanes).next() == lanes[1]
+    assert Turns(shares, [lanes[0], lanes[2]]).next() == lanes[2]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_quota_holds_back_and_is_named(quotas: Quotas, limit: str) -> None:
     wanted = lane("a", owner="u", gpus=2)
     shares = Shares(quotas, held, {"a": 0.0})
     assert shares.limit(wanted) == limit
-    assert (shares.next([wanted]) is None) is bool(limit)
+    assert (Turns(shares, [wanted]).next() is None) is bool(limit)
 
 
 def test_the_gpus_of_a_quota_do_not_hold_back_who_needs_none() -> None:
@@ -121,7 +121,7 @@ def test_whoever_has_nothing_gets_the_next_slot_but_for_others_who_have_nothing(
     holding: list[Lane] = []
     for step in steps:
         while len(holding) < slots:
-            chosen = shares.next(lanes)
+            chosen = Turns(shares, lanes).next()
             assert chosen is not None
             idle = {one.tenant for one in lanes} - {one.tenant for one in holding}
             assert chosen.tenant in idle or not idle
@@ -141,3 +141,38 @@ def test_lanes_differ_in_whatever_the_scheduler_looks_at() -> None:
     }
     assert len(keys) == 6
     assert lane_key("a", "", "p", "e", 0, {"x": "1", "y": "2"}) == lane_key("a", "", "p", "e", 0, {"y": "2", "x": "1"})
+
+
+def test_what_a_quota_holds_back_waits_until_something_is_given_back() -> None:
+    shares = Shares(Quotas(providers={"p": Quota(runs=1)}), (), {"a": 0.0})
+    first, other = lane("a", "1"), lane("a", "2", provider="q")
+    turns = Turns(shares, [first, other])
+    assert turns.next() == first
+    shares.take(first)
+    turns.put(first._replace(run_id="3"))
+    assert turns.next() == other
+    assert turns.next() is None
+    assert [one.run_id for one in turns.held_back] == ["3"]
+    assert turns
+    shares.give_back(first)
+    turns.look_again()
+    assert turns.next() == first._replace(run_id="3")
+    assert not turns
+
+
+@given(
+    lanes=st.lists(st.tuples(TENANTS, st.integers(-1, 1), st.sampled_from(["p", "q"])), min_size=1, max_size=8),
+    most=st.integers(1, 4),
+)
+def test_turns_go_to_the_least_of_all_that_may(lanes: list[tuple[str, int, str]], most: int) -> None:
+    """The heaps choose what looking at every lane would choose."""
+    made = [lane(tenant, f"{i}", provider=provider, priority=rank) for i, (tenant, rank, provider) in enumerate(lanes)]
+    shares = Shares(Quotas(providers={"q": Quota(runs=most)}), (), {one.tenant: 0.0 for one in made})
+    turns, left = Turns(shares, made), list(made)
+    while (chosen := turns.next()) is not None:
+        may = [one for one in left if not shares.limit(one)]
+        firsts = {one.tenant: one for one in sorted(may, key=lambda one: (-one.priority, one.run_id), reverse=True)}
+        assert chosen == min(firsts.values(), key=shares.turn)
+        shares.take(chosen)
+        left.remove(chosen)
+    assert all(shares.limit(one) for one in left)

@@ -35,7 +35,6 @@ REFUSED_EVENTS: list[tuple[dict[str, Any], str]] = [
     ({"status": "cancelled"}, "status must be one of: pending, running, completed, failed"),
     ({"status": "partially_failed"}, "status must be one of: pending, running, completed, failed"),
     ({"phase": "x"}, f"phase must be one of: {', '.join(PHASES)}"),
-    ({"benchmark_index": -1}, event_failed(("benchmark_index", "min"))),
     ({"started_at": "yesterday"}, event_failed(("started_at", "datetime"))),
     ({"completed_at": "2026-01-01T00:00:00"}, event_failed(("completed_at", "datetime"))),
     ({"error_message": {}}, event_failed(("error_message.message", "required"), ("error_message.message_code", "required"))),

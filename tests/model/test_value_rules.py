@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.model.submission import public_git_url, resolved_sha, rfc3339, tag_name
+from assay.model.shapes import read
+from assay.model.submission import JOB, public_git_url, resolved_sha, rfc3339, tag_name
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,9 @@ def test_a_public_host_may_be_cloned_from(url: str) -> None:
         "[fd00::1]",
         "[ff02::1]",
         "[::ffff:127.0.0.1]",
+        "[::ffff:0:127.0.0.1]",
+        "[::ffff:0:a9fe:a9fe]",
+        "[v1.x]",
         "127.1",
         "2130706433",
         "0x7f000001",
@@ -135,3 +140,24 @@ def test_an_inner_host_may_not_be_cloned_from(host: str) -> None:
 )
 def test_what_is_no_plain_web_address_may_not_be_cloned_from(url: str) -> None:
     assert not public_git_url(url)
+
+
+BLANK_TO_ECMASCRIPT = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What `\\s` stands for in the regular expressions of JSON Schema (ECMA-262, 12.2 and 12.3)."""
+
+
+def in_python(pattern: str) -> re.Pattern[str]:
+    """Return a regular expression of JSON Schema as one of Python's that matches the same."""
+    blank = re.escape(BLANK_TO_ECMASCRIPT)
+    words = pattern.replace(r"[\s\S]", "<any>").replace(r"\S", f"[^{blank}]").replace(r"\s", blank)
+    return re.compile(words.replace("<any>", r"[\s\S]"))
+
+
+def test_what_is_described_as_filled_is_never_refused_as_blank() -> None:
+    pattern = in_python(JOB.schema()["properties"]["model"]["properties"]["name"]["pattern"])
+    body = {"name": "j", "benchmarks": [{"id": "b", "provider_id": "p"}]}
+    for character in map(chr, range(1, 0x3001)):
+        if pattern.match(character):
+            read(JOB, "EvaluationJobConfig", {**body, "model": {"url": "http://h", "name": character}})
+    assert not pattern.match(" \x1d\x85")
+    assert pattern.match(" x")

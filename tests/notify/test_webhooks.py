@@ -94,10 +94,23 @@ def test_a_secret_that_cannot_sign_is_refused(api: Api, name: str, code: str, sa
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"events": ["assay.job.exploded"]}, {"events": "assay.job.*"}, {"tags": ["a,b"]}, {"paused": "yes"}], ids=str
+    "wrong",
+    [
+        {"events": ["assay.job.exploded"]},
+        {"events": "assay.job.*"},
+        {"events": ["assay.job.*", ""]},
+        {"events": [None]},
+        {"tags": ["a,b"]},
+        {"paused": "yes"},
+    ],
+    ids=str,
 )
 def test_what_cannot_be_asked_for_is_refused(api: Api, wrong: dict[str, Any]) -> None:
     assert api.post(WEBHOOKS, {"url": URL} | wrong).status == 400
+    path = f"{WEBHOOKS}/{subscribe(api, URL)}"
+    before = api.get(path).body
+    assert api.call("PATCH", path, wrong).status == 400
+    assert api.get(path).body == before
 
 
 def test_a_host_that_does_not_resolve_is_told(api: Api) -> None:

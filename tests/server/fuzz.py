@@ -7,6 +7,7 @@ answer was not one that is described, or was a 5xx, or the server's log has a tr
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
 
 from assay.server.table import ROUTES
+from tests.postgres import cluster
 from tests.server import catalogue
 from tests.server.acting import KEY
 from tests.server.described import Fuzzer
@@ -31,14 +33,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="repeats a run")
+    parser.add_argument("--postgresql", action="store_true", help="on a PostgreSQL server of its own, not on SQLite")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = {"ASSAY_MAX_WEBHOOKS": "-1", "ASSAY_WORKER_KEY": KEY, "ASSAY_LEASE_SECONDS": "600"}
+        if asked.postgresql:
+            settings["ASSAY_DATABASE"] = stack.enter_context(stack.enter_context(cluster()).database())
         written = catalogue.write(folder / "catalogue", catalogue.provider("manual", "true"))
-        with serving(
-            folder, "--catalog", str(written), ASSAY_MAX_WEBHOOKS="-1", ASSAY_WORKER_KEY=KEY, ASSAY_LEASE_SECONDS="600"
-        ) as served:
-            return _fuzz(served, asked.cases, asked.seed)
+        served = stack.enter_context(serving(folder, "--catalog", str(written), worker=False, **settings))
+        return _fuzz(served, asked.cases, asked.seed)
 
 
 def _fuzz(served: Served, cases: int, seed: int) -> int:

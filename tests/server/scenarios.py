@@ -11,7 +11,7 @@ from assay.server.routes import Route, Scope
 from tests.server.access.keyed import Keyed
 from tests.server.acting import KEY, Worker
 from tests.server.client import Api, job_body, unique
-from tests.server.described import existing
+from tests.server.standing import existing
 
 ELSEWHERE = {408, 429, 503}
 """Statuses that need a slow client, a full queue or a broken database: other tests see to those."""

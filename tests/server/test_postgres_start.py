@@ -148,7 +148,10 @@ def test_another_database_is_no_url_for_assay(tmp_path: Path) -> None:
 def test_the_missing_extra_is_named(tmp_path: Path) -> None:
     program = "import sys; sys.modules['asyncpg'] = None; from assay.cli import main; main()"
     line = refusal(tmp_path, "postgresql://assay:canary@127.0.0.1/assay", program)
-    assert "PostgreSQL needs an extra of the package that is not installed. Run `pip install 'assay[pg]'`." in line
+    assert (
+        "PostgreSQL needs an extra of Assay that is not installed. Run `pip install './assay[pg]'` beside the checkout."
+        in line
+    )
 
 
 def test_a_running_server_shows_its_password_nowhere(tmp_path: Path, postgres: Cluster) -> None:

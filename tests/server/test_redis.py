@@ -75,7 +75,7 @@ _REFUSED = "redis (environment ASSAY_REDIS): "
         (
             "redis",
             "redis://h/0",
-            "Redis needs an extra of the package that is not installed. Run `pip install 'assay[redis]",
+            "Redis needs an extra of Assay that is not installed. Run `pip install './assay[redis]",
         ),
         ("none", "redis://h/0?no_such=1", f"{_REFUSED}it is no URL of a Redis server"),
         ("none", "redis://:se/cret@h/0", f"{_REFUSED}it is no URL of a Redis server. In its user name"),

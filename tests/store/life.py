@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from assay.model.exports import Export
 from assay.model.ids import uuid7
 from assay.model.placement import Resources
 from assay.model.plan import Context, Model, Plan
-from assay.model.protocol import Ending, Heartbeat, Holding, Lease, Registration
+from assay.model.protocol import Ending, Grant, Heartbeat, Holding, Lease, Registration
 from assay.model.records import Attempt, Event, Job, NewJob, NewRun, Run
 from assay.model.results import Report, Result
 from assay.model.scores import Criteria
@@ -157,7 +159,8 @@ class Life:
 
     async def take(self, free: int = 1, name: str = "w", incarnation: str = "1", gpus: int = 0) -> list[Lease]:
         taking = TakeRuns(name, incarnation, free, self.now, LEASE, free_gpus=gpus)
-        return (await self.store.apply(taking)).leases
+        grants = (await self.store.apply(taking)).leases
+        return msgspec.json.decode(msgspec.json.encode(grants), type=list[Lease])
 
     async def next_ready(self, name: str = "w", incarnation: str = "1") -> int | None:
         worker = await self.store.lookup(RegisteredWorker(name, incarnation))
@@ -170,7 +173,7 @@ class Life:
     async def start(self, lease: Lease) -> None:
         await self.store.apply(StartRun(lease.run_id, lease.fence, self.now, self.at))
 
-    async def end(self, lease: Lease, outcome: str = "completed", **more: Any) -> None:
+    async def end(self, lease: Lease | Grant, outcome: str = "completed", **more: Any) -> None:
         ending = Ending(fence=lease.fence, outcome=outcome, **more)
         await self.store.apply(EndRun(lease.run_id, ending, self.now, self.at, GRACE, DELAY))
 

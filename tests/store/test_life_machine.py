@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from assay.model.errors import AssayError
+from assay.model.errors import AssayError, JobIsTerminal, NotFound
 from assay.model.protocol import OUTCOMES, Ending, Heartbeat, Holding, Registration
 from assay.model.records import Job, NewJob, Run
 from assay.model.results import Report
@@ -47,6 +48,18 @@ def visible(job: Job, runs: list[Run]) -> tuple[Any, ...]:
         progress = (run.done, run.total) if run.state in HELD and run.total else None
         rows.append((run.status, run.report, run.result, run.finished_at, attempts, progress))
     return job.state, job.cancelled, job.test, rows
+
+
+def outcome_of(act: Callable[[], Any]) -> Any:
+    """What a call returns, or the error that it raises."""
+    try:
+        return act()
+    except AssayError as refusal:
+        return refusal
+
+
+def refusal_of(outcome: Any) -> type[AssayError] | None:
+    return type(outcome) if isinstance(outcome, AssayError) else None
 
 
 class LifeMachine(RuleBasedStateMachine):
@@ -87,11 +100,7 @@ class LifeMachine(RuleBasedStateMachine):
     def both(self, operation: Operation[Any], expected: Callable[[], Any]) -> tuple[Any, Any] | None:
         """Apply an operation to the store and to the reference; return both answers, or None where both refuse alike."""
         (answer,) = self.wait(self.life.store.transact([operation]))
-        wanted: Any
-        try:
-            wanted = expected()
-        except AssayError as refusal:
-            wanted = refusal
+        wanted = outcome_of(expected)
         if isinstance(answer, AssayError) or isinstance(wanted, AssayError):
             assert type(answer) is type(wanted), (operation, answer, wanted)
             return None
@@ -217,6 +226,67 @@ class LifeMachine(RuleBasedStateMachine):
             fence=fence,
         )
         self.both(operation, lambda: self.reference.report(job.id, index, status, fence, self.life.now))
+
+    def all_of(self, operations: list[Operation[Any]], expected: list[Callable[[], Any]]) -> None:
+        """Apply operations in one call, which carries those of one class out together; the reference does one by one."""
+        answers = self.wait(self.life.store.transact(operations))
+        for operation, answer, act in zip(operations, answers, expected, strict=True):
+            wanted = outcome_of(act)
+            # Another of them may end the job before or after: what is answered depends on that, what is kept does not.
+            late = refusal_of(wanted) is JobIsTerminal and refusal_of(answer) in (None, NotFound)
+            assert late or refusal_of(answer) is refusal_of(wanted), (operation, answer, wanted)
+
+    @rule(picks=st.lists(st.tuples(PICK, SELDOM), min_size=2, max_size=5))
+    @precondition(lambda self: self.leases)
+    def start_several(self, picks: list[tuple[int, bool]]) -> None:
+        leases, now = [self.lease(*pick) for pick in picks], self.life.now
+        self.all_of(
+            [StartRun(run_id, fence, now, self.life.at) for run_id, fence in leases],
+            [partial(self.reference.start, run_id, fence, now) for run_id, fence in leases],
+        )
+
+    @rule(picks=st.lists(st.tuples(PICK, SELDOM, st.sampled_from(sorted(OUTCOMES))), min_size=2, max_size=5))
+    @precondition(lambda self: self.leases)
+    def end_several(self, picks: list[tuple[int, bool, str]]) -> None:
+        now, operations, expected = self.life.now, list[Operation[Any]](), list[Callable[[], Any]]()
+        for pick, stale, outcome in picks:
+            run_id, fence = self.lease(pick, stale)
+            ending = Ending(fence=fence, outcome=outcome, metrics={"acc": 0.5} if outcome == "completed" else {})
+            operations.append(EndRun(run_id, ending, now, self.life.at, GRACE, DELAY))
+            expected.append(partial(self.reference.end, run_id, fence, outcome, False, now))
+        self.all_of(operations, expected)
+
+    @rule(
+        picks=st.lists(
+            st.tuples(PICK, st.integers(0, 3), st.sampled_from([Status.RUNNING, Status.COMPLETED, Status.FAILED])),
+            min_size=2,
+            max_size=5,
+        )
+    )
+    def report_several(self, picks: list[tuple[int, int, Status]]) -> None:
+        now, operations, expected = self.life.now, list[Operation[Any]](), list[Callable[[], Any]]()
+        for pick, index, status in picks:
+            job = self.job(pick)
+            operations.append(
+                ReportRun(job.id, None, "p", f"b{index}", index, status, Report(), None, now, self.life.at, GRACE)
+            )
+            expected.append(partial(self.reference.report, job.id, index, status, None, now))
+        self.all_of(operations, expected)
+
+    @rule(asked=st.lists(st.tuples(WORKERS, st.integers(0, 2), SELDOM), min_size=2, max_size=4))
+    def take_several(self, asked: list[tuple[str, int, bool]]) -> None:
+        asking = [(name, self.incarnation(name, stale), free) for name, free, stale in asked]
+        now = self.life.now
+        answers = self.wait(
+            self.life.store.transact([TakeRuns(name, incarnation, free, now, LEASE) for name, incarnation, free in asking])
+        )
+        for (name, incarnation, free), answer in zip(asking, answers, strict=True):
+            wanted = outcome_of(partial(self.reference.take, name, incarnation, free, now))
+            if isinstance(wanted, AssayError):
+                assert type(answer) is type(wanted)
+                continue
+            assert [(lease.run_id, lease.fence, lease.attempt) for lease in answer.leases] == wanted
+            self.leases += [(lease.run_id, lease.fence) for lease in answer.leases]
 
     @rule(pick=PICK, gone=SELDOM)
     def cancel(self, pick: int, gone: bool) -> None:

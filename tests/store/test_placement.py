@@ -10,6 +10,7 @@ from assay.model.protocol import Gpu, Holding
 from assay.model.states import RunState, WorkerState
 from assay.store.leases import EndDrain
 from assay.store.queries import RegisteredWorker, Workers, WorkerWithRuns
+from assay.store.queue import PATIENCE
 
 from .life import LEASE, Life
 
@@ -173,3 +174,56 @@ async def test_what_a_worker_holds_is_known_with_its_tenant(life: Life) -> None:
     found = await life.store.scan(WorkerWithRuns("w"))
     assert found is not None
     assert (found[0].held, found[1]) == (0, [])
+
+
+def gpus(count: int) -> list[Gpu]:
+    return [Gpu(str(i)) for i in range(count)]
+
+
+async def test_a_worker_keeps_its_gpus_for_a_run_that_has_waited_for_several(life: Life) -> None:
+    await life.register("w", gpus=gpus(2))
+    first = await life.submit(resources=Resources(gpus=1))
+    large = await life.submit(resources=Resources(gpus=2))
+    small = await life.submit(resources=Resources(gpus=1))
+    without = await life.submit()
+    assert [lease.job_id for lease in await life.take(1, gpus=2)] == [first.id]
+    life.later(PATIENCE)
+    assert [lease.job_id for lease in await life.take(9, gpus=1)] == [without.id]
+    assert await life.take(9, gpus=1) == []
+    assert [lease.job_id for lease in await life.take(9, gpus=2)] == [large.id]
+    assert [lease.job_id for lease in await life.take(9, gpus=1)] == [small.id]
+
+
+async def test_before_that_whoever_needs_fewer_gpus_may_go_first(life: Life) -> None:
+    await life.register("w", gpus=gpus(2))
+    await life.submit(resources=Resources(gpus=2))
+    small = await life.submit(resources=Resources(gpus=1))
+    life.later(PATIENCE - 1)
+    assert [lease.job_id for lease in await life.take(9, gpus=1)] == [small.id]
+
+
+async def test_only_the_worker_that_lacks_fewest_gpus_keeps_them(life: Life) -> None:
+    for name, count in (("a", 4), ("b", 4), ("c", 2)):
+        await life.register(name, gpus=gpus(count))
+    for name, count in (("a", 3), ("b", 1)):
+        await life.submit(resources=Resources(gpus=count))
+        assert len(await life.take(1, name, gpus=4)) == 1
+    large = await life.submit(resources=Resources(gpus=4))
+    small = [await life.submit(resources=Resources(gpus=1)) for _ in range(3)]
+    life.later(PATIENCE)
+    for name in ("a", "b", "c"):
+        await life.register(name, gpus=gpus(4 if name != "c" else 2))
+    assert await life.take(9, "b", gpus=3) == []
+    assert [lease.job_id for lease in await life.take(9, "a", gpus=1)] == [small[0].id]
+    assert [lease.job_id for lease in await life.take(1, "c", gpus=2)] == [small[1].id]
+    assert [lease.job_id for lease in await life.take(1, "b", gpus=4)] == [large.id]
+
+
+async def test_a_worker_that_is_gone_keeps_nothing_from_the_others(life: Life) -> None:
+    await life.register("gone", gpus=gpus(2))
+    life.later(LEASE)
+    await life.register("w", gpus=gpus(2))
+    await life.submit(resources=Resources(gpus=2))
+    await life.submit(resources=Resources(gpus=1))
+    life.later(PATIENCE)
+    assert await life.take(9, "w", gpus=1) == []

@@ -111,3 +111,60 @@ def test_the_migrations_that_ship_are_numbered_without_a_gap(dialect: str) -> No
 def test_both_dialects_have_the_same_migrations() -> None:
     names = [[name for _, name, *_ in migrations.available(dialect)] for dialect in ("sqlite", "postgres")]
     assert names[0] == names[1]
+
+
+async def test_tables_that_are_made_anew_keep_their_rows_and_what_refers_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "assay.db"
+    every = migrations.available("sqlite")
+    monkeypatch.setattr("assay.store.sqlite.migrations.outstanding", lambda *_: [one for one in every if one.number < 10])
+    connection = connect(path)
+    migrate(connection, path)
+    connection.executescript(
+        """
+        INSERT INTO jobs (id, kind, tenant, owner, name, state, created_at, updated_at, n_pending, model)
+          VALUES ('j', 'evaluation', 't', 'o', 'n', 'pending', 1, 2, 1, 'm');
+        INSERT INTO job_specs (job_id, spec) VALUES ('j', x'7b7d');
+        INSERT INTO job_tags (tenant, tag, job_id) VALUES ('t', 'x', 'j');
+        INSERT INTO runs (id, job_id, idx, provider_id, benchmark_id, engine, state, status, priority, queued_at,
+          available_at, max_attempts, lane) VALUES ('r', 'j', 0, 'p', 'b', 'e', 'queued', 'pending', 5, 1, 1, 3, 'l');
+        INSERT INTO plans (run_id, digest, plan, context) VALUES ('r', 'd', x'7b7d', x'7b7d');
+        INSERT INTO events (job_id, run_id, at, type, data) VALUES ('j', '', 1, 'job.created', x'7b7d');
+        """
+    )
+    before = {table: contents(connection, table) for table in ("jobs", "job_specs", "job_tags", "runs", "plans", "events")}
+    counts = contents(connection, "job_counts")
+    connection.close()
+    monkeypatch.undo()
+    assert "0010_cheap_checks.sql" in migrate_again(path)
+    connection = connect(path)
+    for table, rows in before.items():
+        assert contents(connection, table) == rows, table
+    assert contents(connection, "job_counts") == counts
+    connection.execute("UPDATE jobs SET state = 'cancelled' WHERE id = 'j'")
+    assert {(row["state"], row["n"]) for row in contents(connection, "job_counts")} == {("pending", 0), ("cancelled", 1)}
+    connection.execute("DELETE FROM jobs")
+    assert all(contents(connection, table) == [] for table in before)
+    connection.close()
+
+
+def contents(connection: sqlite3.Connection, table: str) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+
+
+async def test_a_database_with_rows_that_refer_to_nothing_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "assay.db"
+    connection = connect(path)
+    connection.execute("PRAGMA foreign_keys = OFF")
+    first = migrations.available("sqlite")[0]
+    connection.executescript(first.sql)
+    connection.execute(
+        "CREATE TABLE schema_migrations (number INTEGER PRIMARY KEY, name TEXT, checksum TEXT, applied_at INTEGER) STRICT"
+    )
+    connection.execute("INSERT INTO schema_migrations VALUES (1, ?, ?, 1)", (first.name, first.checksum))
+    connection.execute("INSERT INTO plans (run_id, digest, plan, context) VALUES ('nobody', 'd', x'', x'')")
+    connection.close()
+    with pytest.raises(StoreUnusable, match="refer to others that are missing"):
+        SqliteStore(path)
+    assert [row[0] for row in ledger(path)] == [1]

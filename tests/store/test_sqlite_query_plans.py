@@ -17,7 +17,7 @@ from assay.store.sqlite.connection import connect
 from assay.store.sqlite.migrations import migrate
 from assay.store.statements import statements
 
-OPEN_RUNS = ("runs_queue", "runs_open", "runs_by_worker", "runs_by_lease", "runs_by_grace")
+OPEN_RUNS = ("runs_queue", "runs_ready", "runs_by_worker", "runs_by_lease", "runs_by_grace")
 """Partial indexes: they hold only runs that wait or are worked on, never the history."""
 
 SMALL = ("workers", "job_counts")
@@ -29,6 +29,7 @@ ON_PURPOSE = {
     "keys": "the list of all keys, for those who manage them",
     "any_key": "the first key that comes",
     "skip_versions": "a restore, once in the life of a database",
+    "skip_fences": "a restore",
     "skip_export_fences": "a restore",
     "recent_durations": "the newest attempts, from the end of their key, as many as are asked for",
     "last_event": "the table has one row for each numbered table",

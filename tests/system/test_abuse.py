@@ -231,6 +231,21 @@ def test_an_engine_that_is_deleted_meanwhile_is_named(
     assert "assay engines install lm_eval" in row["error_message"]["message"]
 
 
+def test_an_engine_that_is_installed_meanwhile_is_used(
+    start: Callable[..., Deployment], tmp_path: Path, model_url: str
+) -> None:
+    engines = tmp_path / "engines"
+    engines.mkdir()
+    deployment = start(ASSAY_ENGINES_DIR=str(engines), ASSAY_ENGINE_HOST="off")
+    worker = "/api/v1/workers/local"
+    wait_until(lambda: deployment.request("GET", worker)[1].get("alive"), 20, "a worker")
+    assert "lm_eval" not in deployment.request("GET", worker)[1]["engines"]
+    (engines / "lm_eval").symlink_to(engines_dir(data_dir()) / "lm_eval")
+    job_id = deployment.submit([{"provider_id": "practice", "id": "arithmetic"}], model_url)
+    assert deployment.ended(job_id, 60)["status"]["state"] == "completed"
+    assert "lm_eval" in deployment.request("GET", worker)[1]["engines"]
+
+
 class _Odd(http.server.BaseHTTPRequestHandler):
     """A model that cuts an answer in the middle of a character, and another in brackets without end."""
 

@@ -120,18 +120,18 @@ async def patiently(main: Coroutine[Any, Any, None]) -> None:
 async def look(server: Server) -> LeaseAnswer:
     """The wait for runs ends since the worker's state has changed."""
     server.state = WorkerState.DRAINING
-    return LeaseAnswer([], check=True)
+    return LeaseAnswer(leases=[], check=True)
 
 
 async def told(server: Server) -> LeaseAnswer:
     """There are no runs for a worker of this state."""
-    return LeaseAnswer([], state=server.state)
+    return LeaseAnswer(leases=[], state=server.state)
 
 
 async def wait(server: Server) -> LeaseAnswer:
     """Nothing comes."""
     await asyncio.sleep(PATIENCE_S)
-    return LeaseAnswer([])
+    return LeaseAnswer(leases=[])
 
 
 @pytest.mark.parametrize("turns", range(20))

@@ -13,7 +13,8 @@ from transcripts.reasons import Case, Reason, same, told
 Json = dict[str, Any]
 
 _TERMINAL = ("completed", "failed", "cancelled")
-_PHASES = ("initializing", "loading_data", "running_evaluation", "post_processing", "persisting_artifacts", "completed")
+_PHASES = ("loading_data", "running_evaluation")
+"""What the record's benchmarks said of themselves before their last report."""
 _TIME = re.compile(r"<time>|2026-01-01T00:0\d:00Z")
 """The server's time, or one that the record's adapter sent."""
 
@@ -142,7 +143,8 @@ def _merged(case: Case, theirs: Answer, ours: Answer) -> bool:
         for name in ("phase", "started_at", "completed_at"):
             value = after.get(name, "")
             plausible = value in _PHASES if name == "phase" else bool(_TIME.fullmatch(value))
-            if plausible and name not in before and (name != "completed_at" or after["status"] in _TERMINAL):
+            begun = after["status"] in (_TERMINAL if name == "completed_at" else ("running", *_TERMINAL))
+            if plausible and begun and name not in before:
                 del after[name]
                 found = True
     return found

@@ -109,19 +109,22 @@ class Player:
         self._ours[recorded] = made["resource"]["id"]
 
     def _order(self, exchange: Exchange, theirs: normal.Answer, ours: normal.Answer) -> None:
-        """Give a page of jobs the items of the recorded one, whose order is random, and note that ours has another."""
+        """Give a page of jobs the items of the recorded one, whose order is random, and note that ours has another: newest
+        first, of which our ids tell, and of a list that is shown whole the same jobs."""
         if (
             exchange.target.partition("?")[0] != f"{unseen.API}/jobs"
             or "items" not in ours.body
             or "items" not in theirs.body
         ):
             return
-        wanted = [item["resource"]["id"] for item in theirs.body["items"]]
-        if wanted == [item["resource"]["id"] for item in ours.body["items"]]:
+        wanted, found = ([item["resource"]["id"] for item in answer.body["items"]] for answer in (theirs, ours))
+        own = list(map(self._own, found))
+        whole = not exchange.cut and len(wanted) == theirs.body["total_count"]
+        if wanted == found or own != sorted(own, reverse=True) or (whole and set(wanted) != set(found)):
             return
         ours.headers["order"] = "newest first"
-        found = (self._server.send("GET", self._own(f"{unseen.API}/jobs/{job_id}"), {}, None) for job_id in wanted)
-        answers = [normal.answer(status, headers, self._recorded(text), "", self._posted) for status, headers, text in found]
+        asked = (self._server.send("GET", self._own(f"{unseen.API}/jobs/{job_id}"), {}, None) for job_id in wanted)
+        answers = [normal.answer(status, headers, self._recorded(text), "", self._posted) for status, headers, text in asked]
         ours.body["items"] = [answer.body for answer in answers][: len(ours.body["items"])]
 
     def _learn(self, theirs: str, ours: str) -> None:

@@ -76,6 +76,7 @@ def create(settings: Settings, dest: Path, config: Path | None, keep: int | None
     Examples:
       assay backup create /mnt/backups
       assay backup create /mnt/backups --data /srv/assay --keep 14
+      assay restore /mnt/backups --data /srv/assay-new      # the way back
       ASSAY_DATABASE=postgresql://assay:…@db/assay assay backup create /mnt/backups
     """
     made = programs.make_backup(flags, config, dest, keep=keep or 0, allow_missing=allow_missing)

@@ -37,7 +37,7 @@ def validate(settings: Settings, folders: tuple[Path, ...]) -> None:
 
     \b
     Examples:
-      assay catalog validate ./catalogue
+      assay catalog validate ./catalogue    # then: assay serve --catalog ./catalogue
       assay catalog validate ./ours ./theirs --json
     """
     counts = programs.catalogue_counts(folders)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -138,6 +139,7 @@ def _evaluate(settings: Settings, server_url: str, model_url: str) -> Exit:
 def _advise(data: Path | None) -> None:
     say("")
     say("Next:")
+    _advise_path()
     say(f"  assay serve{f' --data {data}' if data else ''}                   # a server that stays")
     say("  assay eval practice/arithmetic --model-url YOUR_ENDPOINT/v1 --model-name YOUR_MODEL")
     say("  assay providers list")
@@ -146,9 +148,16 @@ def _advise(data: Path | None) -> None:
 def _advise_kept(server_url: str, model_url: str) -> None:
     say("")
     say("Server and practice model go on until Ctrl-C. In another terminal:")
+    _advise_path()
     say(f"  export ASSAY_SERVER={server_url}")
     say("  assay jobs show last")
     say(f"  assay eval practice/starter --model-url {model_url}")
+
+
+def _advise_path() -> None:
+    """Say how the shell finds `assay`, where it does not: `make demo` calls it by its path."""
+    if shutil.which("assay") is None:
+        say(f'  export PATH="{Path(sys.executable).parent}:$PATH"')
 
 
 @contextmanager

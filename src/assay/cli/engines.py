@@ -82,17 +82,22 @@ def list_engines(settings: Settings, engines_dir: Path | None) -> None:
 def install(settings: Settings, name: str, engines_dir: Path | None) -> None:
     """Install an engine from its lock file. An installed one is left as it is; a broken one is built again.
 
+    A worker that runs takes it into use within seconds.
+
     \b
     Examples:
       assay engines install lm_eval
       assay engines install lm_eval --engines-dir /srv/assay/engines
     """
     began = time.monotonic()
+    there = any(engine.name == name and engine.path for engine in programs.engines(folder(engines_dir)))
     made = programs.install_engine(folder(engines_dir), name, say)
     if settings.json:
         click.echo(json.dumps(asdict(made)))
-    else:
-        say(f"Ready after {time.monotonic() - began:.1f} s.")
+        return
+    say(f"Ready after {time.monotonic() - began:.1f} s.")
+    if not there:
+        say("A worker that runs already, and that of `assay serve` too, has it after its next start.")
 
 
 def folder(engines: Path | None) -> Path:

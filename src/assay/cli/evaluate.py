@@ -32,7 +32,7 @@ from assay.client.evaluations import identity
 @click.option(
     "--secret",
     metavar="NAME",
-    help="Name, or file:///path URL, of the model's API key. The server reads it there.",
+    help="Name, or file:///path URL, of the model's API key. The worker reads it, on its machine.",
 )
 @click.option("--task", "tasks", multiple=True, metavar="NAME", help="Any lm_eval task or group; may be repeated.")
 @click.option(
@@ -98,7 +98,8 @@ def evaluate(
     """Submit an evaluation, watch it, print its results, and say by the exit code whether it passed.
 
     It has passed (0) when it is completed and no threshold is missed, of a benchmark or of the job; 1
-    otherwise. Ctrl-C leaves the job running.
+    otherwise. Ctrl-C leaves the job running. Afterwards `assay jobs artifacts last --download DIR` gets the single
+    samples.
 
     \b
     Examples:

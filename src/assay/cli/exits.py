@@ -88,6 +88,9 @@ def told(error: ClientError) -> str:
     """
     if isinstance(error, ServerError) and error.status >= 500 and error.trace:
         return f"{error.message} (request {error.trace})"
+    if isinstance(error, Unreachable) and "CERTIFICATE_VERIFY_FAILED" in error.reason:
+        why = "its certificate is not one that this machine trusts"
+        return f"Cannot reach {error.url}: {why}. Name the CA that signed it: SSL_CERT_FILE=ca.pem."
     return str(error)
 
 

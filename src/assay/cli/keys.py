@@ -31,11 +31,13 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400}
 def keys() -> None:
     """Say who may use a server: API keys, each of one user and tenant, with roles.
 
-    As soon as a server has a key, every call needs one. The first is made where the server keeps its data.
+    As soon as a server has a key, every call needs one. The first is made where the server keeps its data, before it
+    runs; it makes the others.
 
     \b
     Examples:
       assay keys create root --role admin --all-tenants --offline --out admin.key
+      export ASSAY_API_KEY_FILE=admin.key               # commands use it from now on
       assay keys create ann --role user --tenant team-a --expires-in 90d
       assay keys list
     """
@@ -48,7 +50,7 @@ def keys() -> None:
     "--role", "roles", multiple=True, required=True, help="admin, operator, user, viewer, worker; may be repeated."
 )
 @click.option("--user", help="Whom the key speaks for; * for whoever X-User names (else NAME).")
-@click.option("--all-tenants", is_flag=True, help="A key for every tenant: for operators and workers.")
+@click.option("--all-tenants", is_flag=True, help="A key for every tenant: for workers and administrators.")
 @click.option("--expires-in", metavar="TIME", help="How long it counts: 90d, 12h, 30m (else for ever).")
 @click.option("--address", "addresses", multiple=True, metavar="CIDR", help="Where it may be used from; may be repeated.")
 @click.option(
@@ -77,11 +79,14 @@ def create(
 ) -> None:
     """Make a key for NAME. It is printed once; the server keeps only its SHA-256.
 
+    A viewer reads, a user submits too, an operator looks after workers and metrics, an admin makes keys, a worker
+    carries runs out.
+
     \b
     Examples:
       assay keys create root --role admin --all-tenants --offline --data /srv/assay --out admin.key
       assay keys create ann --role user --tenant team-a --expires-in 90d
-      assay keys create gpu-box --role worker --all-tenants --out worker.key
+      assay keys create gpu-box --role worker --all-tenants --out worker.key    # then: assay worker --key-file worker.key
     """
     tenant = settings.tenant or os.environ.get("ASSAY_TENANT", "")
     request: dict[str, Any] = {"name": name, "roles": list(roles), "addresses": list(addresses)}
@@ -113,7 +118,10 @@ def _hand_over(settings: Settings, made: dict[str, Any], out: Path | None) -> No
         click.echo(made["key"])
     where = f"is in {out}" if out else "stands above, and is not shown again"
     say(f"The key {made['id']} of {made['name']} ({', '.join(made['roles'])}) {where}.")
-    say("Use it with ASSAY_API_KEY or --key-file; others can read what stands on a command line.")
+    if list(made["roles"]) == ["worker"]:
+        say("Use it with `assay worker --key-file FILE` or ASSAY_WORKER_KEY.")
+    else:
+        say("Use it with ASSAY_API_KEY or --key-file; others can read what stands on a command line.")
 
 
 @click.command("list")
@@ -156,6 +164,7 @@ def revoke(settings: Settings, ids: tuple[str, ...]) -> None:
 
     \b
     Examples:
+      assay keys list                       # the ids
       assay keys revoke 4f1c09aa73de
     """
     managed = Keys(settings.http())

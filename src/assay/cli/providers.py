@@ -12,6 +12,7 @@ from assay.cli import text
 from assay.cli.exits import say
 from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.settings import Settings, pass_settings, server_options
+from assay.cli.submission import CUSTOM_BENCHMARK, CUSTOM_PROVIDER
 
 
 @click.group(
@@ -28,7 +29,7 @@ def providers() -> None:
     \b
     Examples:
       assay providers list
-      assay providers show practice
+      assay providers show practice         # its benchmarks, and hints on how to run them
     """
 
 
@@ -69,7 +70,7 @@ def list_providers(settings: Settings, name: str | None, tags: tuple[str, ...]) 
 @click.argument("provider")
 @pass_settings
 def show(settings: Settings, provider: str) -> None:
-    """Show a provider: its benchmarks, what they measure and their thresholds.
+    """Show a provider: its benchmarks, what they measure, their thresholds, and hints on how to run them.
 
     \b
     Examples:
@@ -87,8 +88,21 @@ def show(settings: Settings, provider: str) -> None:
     rows = [_benchmark(item) for item in found.get("benchmarks") or []]
     headings = ("BENCHMARK", "SAMPLES", "METRIC", "THRESHOLD", "DESCRIPTION")
     click.echo(text.table(headings, rows, frozenset({1, 3})))
+    _give_hints(found)
     if rows:
-        click.echo(f"\nTry: assay eval {_id(found)}/{rows[0][0]} --model-url URL --model-name NAME")
+        first = f"{_id(found)}/{rows[0][0]}"
+        what = "--task TASK" if first == f"{CUSTOM_PROVIDER}/{CUSTOM_BENCHMARK}" else first
+        click.echo(f"\nTry: assay eval {what} --model-url URL --model-name NAME")
+
+
+def _give_hints(provider: dict[str, Any]) -> None:
+    """Print what the provider's own file advises."""
+    hints = (provider.get("agent") or {}).get("hints") or []
+    if hints:
+        click.echo("\nHints:")
+    for hint in hints:
+        told = text.printable(str(hint))
+        click.echo(textwrap.fill(told, 100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False))
 
 
 def _id(provider: dict[str, Any]) -> str:

@@ -22,7 +22,8 @@ from assay.cli.settings import Settings, pass_settings, server_options
 def queue(settings: Settings, job_id: str | None, limit: int) -> None:
     """Show the runs that wait for a slot, in the order in which they will get one.
 
-    When a run should start is worked out from what such runs took before; it is empty while nobody knows.
+    When a run should start is worked out from what such runs took before; it is empty while nobody knows. A run
+    without a place waits for a worker that can carry it out: `assay workers list` shows those that there are.
 
     \b
     Examples:
@@ -52,7 +53,7 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
         f"{item['provider_id']}/{item['benchmark_id']}",
         str(item["priority"]),
         _from_now(item.get("expected_start_at", "")),
-        text.shortened(text.printable(item["waits_for"]["message"]), 60),
+        item["waits_for"]["message"],  # whole, for what is missing is named at its end
     )
 
 

@@ -34,7 +34,7 @@ def restore(settings: Settings, source: Path, replace: bool, **flags: Any) -> No
 
     \b
     Examples:
-      assay restore /mnt/backups --data /srv/assay
+      assay restore /mnt/backups --data /srv/assay-new      # then: assay serve --data /srv/assay-new
       assay restore /mnt/backups/20261121T180755Z --data /srv/assay --replace
       ASSAY_DATABASE=postgresql://assay:…@db/new assay restore /mnt/backups --data /srv/assay
     """

@@ -32,7 +32,8 @@ from assay.cli.programs import start_server
 )
 @click.option(
     "--database",
-    help="PostgreSQL URL instead of a SQLite file. Put one with a password into ASSAY_DATABASE: others can read options.",
+    help="PostgreSQL URL, file:PATH or memory (else a SQLite file in the data folder). Put a password into "
+    "ASSAY_DATABASE: others can read options.",
 )
 @click.option(
     "--redis",
@@ -54,11 +55,12 @@ from assay.cli.programs import start_server
 def serve(no_worker: bool, config: Path | None, parent_pipe: bool, **flags: Any) -> None:
     """Start the server, with a worker beside it. It prints `assay ready on URL` once it answers.
 
-    Everything is kept in the data folder and is there again after a restart. Ctrl-C stops it.
+    Everything is kept in the data folder and is there again after a restart. Ctrl-C stops it. On loopback it asks
+    nobody for anything; for others to reach it make a key first (`assay keys --help`).
 
     \b
     Examples:
-      assay serve
+      assay serve                           # then, in another terminal: assay providers list
       assay serve --port 9000 --data /srv/assay --catalog ./catalogue
       assay serve --slots 4 --log-level debug
       assay serve --config /etc/evalhub     # a configuration directory of EvalHub's

@@ -85,12 +85,13 @@ def create(
     secret: str | None,
     description: str | None,
 ) -> None:
-    """Have changes of your jobs and runs sent to URL, as CloudEvents.
+    """Have changes of your jobs and runs sent to URL, as CloudEvents. Prints the webhook's id.
 
     \b
     Examples:
       assay webhooks create https://ci.example/assay --secret ci
       assay webhooks create https://ci.example/assay --event assay.job.failed --tag nightly
+      assay webhooks test ID                # does it arrive?
     """
     given = {"url": url, "events": events, "names": names, "tags": tags, "secret_ref": secret, "description": description}
     made = settings.webhooks().create({name: value for name, value in given.items() if value})

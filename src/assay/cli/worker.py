@@ -61,8 +61,10 @@ def worker(
 
     \b
     Examples:
-      ASSAY_WORKER_KEY=$(cat key) assay worker --server http://eval.example:8080 --slots 8
-      assay worker --key-file ~/.config/assay/worker.key --name gpu-box --label site=berlin
+      assay keys create gpu-box --role worker --all-tenants --out worker.key      # at the server
+      assay engines install lm_eval                                               # here, before the worker starts
+      assay worker --server https://eval.example --key-file worker.key --name gpu-box --label site=berlin
+      assay workers list                                                          # is it there?
     """
     flags = {"slots": slots, "data": data, "log_level": log_level}
     start_worker(flags, server=server, name=name, key=_key(key_file), parent_pipe=parent_pipe, gpus=gpus, labels=labels)

@@ -32,7 +32,7 @@ def workers() -> None:
     \b
     Examples:
       assay workers list
-      assay workers drain gpu-box
+      assay workers drain gpu-box           # before its machine is switched off
     """
 
 
@@ -83,6 +83,7 @@ def drain(settings: Settings, worker: str) -> None:
     \b
     Examples:
       assay workers drain gpu-box
+      assay workers show gpu-box            # what it still holds
     """
     _tell(settings, Fleet(settings.http()).direct(worker, "drain"))
 
@@ -97,6 +98,7 @@ def pause(settings: Settings, worker: str) -> None:
     \b
     Examples:
       assay workers pause gpu-box
+      assay workers resume gpu-box
     """
     _tell(settings, Fleet(settings.http()).direct(worker, "pause"))
 

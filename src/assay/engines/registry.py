@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from assay.engines.base import Executor, Planner, Site
 from assay.model.errors import PreflightFailed
@@ -25,7 +26,12 @@ def planner(name: str) -> Planner:
         raise PreflightFailed(field="provider_id", problem=problem) from None
 
 
-def executors(site: Site) -> dict[str, Executor]:
-    """Return the worker's half of every engine whose environment is there, by name."""
-    made = (entry.load()(site) for entry in entry_points(group="assay.executors"))
+@cache
+def _executors() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group="assay.executors"))
+
+
+def executors(site: Site, known: Container[str] = ()) -> dict[str, Executor]:
+    """Return the worker's half of every engine whose environment is there, by name, but for those that are `known`."""
+    made = (entry.load()(site) for entry in _executors() if entry.name not in known)
     return {executor.name: executor for executor in made if executor is not None}

@@ -12,6 +12,9 @@ from assay.model.errors import DoesNotExist, EmptyCollection
 
 _FROM_COLLECTION: Final = ("id", "provider_id", "weight", "primary_score", "pass_criteria")
 _OVERRIDABLE: Final = ("test_data_ref", "hardware_config", "timeout_seconds", "stale_seconds", "resources")
+MERGED: Final = "merged"
+"""The member of a stored job's `collection` that has its benchmarks as they were resolved, where they name test data. It is
+shown in the place of the overrides once it is known what commit of the data was found."""
 TAXONOMY: Final = ("domains", "tasks", "modalities", "evaluation_targets")
 """Lists of a collection that are filled from its benchmarks where it has none of its own."""
 

@@ -344,7 +344,7 @@ class CannotListen(AssayError):
 
 
 class ExtraMissing(AssayError):
-    """{feature} needs an extra of the package that is not installed. Run `pip install 'assay[{extra}]'`."""
+    """{feature} needs an extra of Assay that is not installed. Run `pip install './assay[{extra}]'` beside the checkout."""
 
     code, status = "extra_missing", 400
 

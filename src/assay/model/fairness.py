@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 import msgspec
@@ -31,6 +32,8 @@ class Lane(NamedTuple):
     """JSON object of the labels that a worker must have; empty for none."""
     priority: int
     run_id: str
+    since: int = 0
+    """Since when the first in line may be leased: microseconds since 1970."""
 
 
 def lane_key(tenant: str, owner: str, provider_id: str, engine: str, gpus: int, labels: Mapping[str, str]) -> str:
@@ -50,7 +53,7 @@ class Held(NamedTuple):
 
 
 class Shares:
-    """What everybody holds, and who is next. `passes` are those of the tenants that have queued runs, as they were kept."""
+    """What everybody holds, and how far each is. `passes` are those of tenants that have queued runs, as they were kept."""
 
     def __init__(self, quotas: Quotas, held: Iterable[Held], passes: Mapping[str, float]) -> None:
         self._quotas = quotas
@@ -59,6 +62,9 @@ class Shares:
         self._gpus: Counter[tuple[str, ...]] = Counter()
         self._passes = dict(passes)
         self._latest = max(self._passes.values(), default=0.0)
+        self._alone = len(self._passes) < 2 and quotas == Quotas()
+        self._bounds: dict[str, list[_Bound]] = {}
+        """What bounds the runs of a lane, by its key."""
         self.tenants = frozenset(passes)
         """Tenants that have queued runs."""
         self.moved: set[str] = set()
@@ -72,26 +78,25 @@ class Shares:
 
     def limit(self, lane: Lane) -> str:
         """Return the quota that keeps a lane's first run waiting, such as `tenants.a.runs`; empty if none does."""
-        for place, key, quota in self._quotas_of(lane):
+        bounds = self._bounds.get(lane.key)
+        if bounds is None:
+            bounds = self._bounds[lane.key] = list(_bounds(lane, self._quotas))
+        for place, key, quota in bounds:
             if quota.runs is not None and self._runs[key] >= quota.runs:
                 return f"{place}.runs"
             if quota.gpus is not None and lane.gpus and self._gpus[key] + lane.gpus > quota.gpus:
                 return f"{place}.gpus"
         return ""
 
-    def next(self, lanes: Iterable[Lane]) -> Lane | None:
-        """Return the lane whose first run is given the next slot, None if quotas hold all of them back."""
-        best: dict[str, Lane] = {}
-        for lane in lanes:
-            known = best.get(lane.tenant)
-            if (known is None or _line(lane) < _line(known)) and not self.limit(lane):
-                best[lane.tenant] = lane
-        if len(best) < 2:
-            return next(iter(best.values()), None)
-        return min(best.values(), key=self._turn)
+    def turn(self, lane: Lane) -> tuple[float, float, str]:
+        """Return when the tenant of a lane is next: the smallest comes first."""
+        share = self._runs["tenants", lane.tenant] / self._quotas.tenant(lane.tenant).weight
+        return share, self.pass_of(lane.tenant), lane.run_id
 
     def take(self, lane: Lane) -> None:
         """Give a slot to the first run of a lane."""
+        if self._alone:  # with one tenant and no quota nothing depends on what is held
+            return
         self._add(lane, 1, lane.gpus)
         tenant = lane.tenant
         self._passes[tenant] = moved = self.pass_of(tenant) + self._stride(tenant)
@@ -100,31 +105,82 @@ class Shares:
 
     def give_back(self, lane: Lane) -> None:
         """Take a slot and its GPUs back."""
-        self._add(lane, -1, -lane.gpus)
+        if not self._alone:
+            self._add(lane, -1, -lane.gpus)
 
     def _stride(self, tenant: str) -> float:
         return 1.0 / self._quotas.tenant(tenant).weight
-
-    def _turn(self, lane: Lane) -> tuple[float, float, str]:
-        share = self._runs["tenants", lane.tenant] / self._quotas.tenant(lane.tenant).weight
-        return share, self.pass_of(lane.tenant), lane.run_id
 
     def _add(self, one: Lane | Held, runs: int, gpus: int) -> None:
         for key in (
             ("total",), ("tenants", one.tenant), ("users", one.tenant, one.owner), ("providers", one.provider_id)
         ):  # fmt: skip
             self._runs[key] += runs
-            self._gpus[key] += gpus
-
-    def _quotas_of(self, lane: Lane) -> tuple[tuple[str, tuple[str, ...], Quota], ...]:
-        quotas = self._quotas
-        return (
-            ("total", ("total",), quotas.total),
-            (f"tenants.{lane.tenant}", ("tenants", lane.tenant), quotas.tenant(lane.tenant)),
-            (f"users.{lane.owner}", ("users", lane.tenant, lane.owner), quotas.user(lane.owner)),
-            (f"providers.{lane.provider_id}", ("providers", lane.provider_id), quotas.provider(lane.provider_id)),
-        )
+            if gpus:
+                self._gpus[key] += gpus
 
 
-def _line(lane: Lane) -> tuple[int, str]:
-    return -lane.priority, lane.run_id
+class _Bound(NamedTuple):
+    """A quota that bounds something, what it counts, and where it is set."""
+
+    place: str
+    key: tuple[str, ...]
+    quota: Quota
+
+
+def _bounds(lane: Lane, quotas: Quotas) -> Iterator[_Bound]:
+    for bound in (
+        _Bound("total", ("total",), quotas.total),
+        _Bound(f"tenants.{lane.tenant}", ("tenants", lane.tenant), quotas.tenant(lane.tenant)),
+        _Bound(f"users.{lane.owner}", ("users", lane.tenant, lane.owner), quotas.user(lane.owner)),
+        _Bound(f"providers.{lane.provider_id}", ("providers", lane.provider_id), quotas.provider(lane.provider_id)),
+    ):
+        if bound.quota.runs is not None or bound.quota.gpus is not None:
+            yield bound
+
+
+class Turns:
+    """Lanes in the order in which their first runs are next, as that changes with each run that is given a slot."""
+
+    def __init__(self, shares: Shares, lanes: Iterable[Lane]) -> None:
+        self._shares = shares
+        self._lines: dict[str, list[tuple[int, str, Lane]]] = {}
+        """The lanes of each tenant, a heap by priority and age."""
+        self.held_back: list[Lane] = []
+        """Lanes whose first runs wait for a quota."""
+        for lane in lanes:
+            self.put(lane)
+
+    @property
+    def over(self) -> bool:
+        """Whether no lane is left, but for those that wait for a quota."""
+        return not any(self._lines.values())
+
+    def __bool__(self) -> bool:
+        """Whether a run waits, be it for a quota."""
+        return bool(self.held_back) or not self.over
+
+    def next(self) -> Lane | None:
+        """Take out the lane whose first run is given the next slot; None if there is none that the quotas let through."""
+        firsts = [heap[0][2] for heap in self._lines.values() if self._open(heap)]
+        if not firsts:
+            return None
+        lane = firsts[0] if len(firsts) == 1 else min(firsts, key=self._shares.turn)
+        heappop(self._lines[lane.tenant])
+        return lane
+
+    def put(self, lane: Lane) -> None:
+        """Put a lane in, or back in with another first run."""
+        heappush(self._lines.setdefault(lane.tenant, []), (-lane.priority, lane.run_id, lane))
+
+    def look_again(self) -> None:
+        """Put back what waited for a quota, because something was given back."""
+        held_back, self.held_back = self.held_back, []
+        for lane in held_back:
+            self.put(lane)
+
+    def _open(self, heap: list[tuple[int, str, Lane]]) -> bool:
+        """Set aside what waits for a quota; say whether a tenant has something else."""
+        while heap and self._shares.limit(heap[0][2]):
+            self.held_back.append(heappop(heap)[2])
+        return bool(heap)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from assay.model.fairness import Held, Lane, Shares
+from assay.model.fairness import Held, Lane, Shares, Turns
 from assay.model.quotas import Quotas
 
 WAITS_FOR = ("turn", "slot", "quota", "retry", "worker")
@@ -82,19 +82,20 @@ def forecast(queue: Queue, took_s: Callable[[str, str], float], suits: Callable[
     servable = {lane: deque(line) for lane, line in queue.lines.items() if any(suits(one, lane) for one in queue.places)}
     shares, today = (Shares(queue.quotas, _held(queue.busy), queue.passes) for _ in range(2))
     free = now_free = sum(place.slots for place in queue.places) - len(queue.busy)
-    heads = [_led_by(lane, line[0]) for lane, line in servable.items()]
+    turns = Turns(shares, [_led_by(lane, line[0]) for lane, line in servable.items()])
     lines = {lane.key: line for lane, line in servable.items()}
     ends = [(busy.left_s, n, busy.lane) for n, busy in enumerate(queue.busy)]
     heapq.heapify(ends)
     clock_s, position = 0.0, 0
-    while heads:
-        lane = shares.next(heads) if free > 0 else None
+    while turns:
+        lane = turns.next() if free > 0 else None
         if lane is None:
             if not ends:
                 break
             left_s, _, done = heapq.heappop(ends)
             clock_s = max(clock_s, left_s)
             shares.give_back(done)
+            turns.look_again()
             free += 1
             continue
         line = lines[lane.key]
@@ -107,9 +108,8 @@ def forecast(queue: Queue, took_s: Callable[[str, str], float], suits: Callable[
         shares.take(lane)
         free -= 1
         heapq.heappush(ends, (wait_s + took_s(lane.provider_id, run.benchmark_id), len(queue.busy) + position, lane))
-        heads.remove(lane)
         if line:
-            heads.append(_led_by(lane, line[0]))
+            turns.put(_led_by(lane, line[0]))
     for lane, waiting in queue.lines.items():
         for run in lines[lane.key] if lane in servable else waiting:
             quota = today.limit(lane) if lane in servable else ""

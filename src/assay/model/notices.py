@@ -145,7 +145,7 @@ def _by_name(body: dict[str, Any]) -> list[Failure]:
 WEBHOOK: Final = Object(
     (
         Member("url", Text(most=2000, checks=(("url", _sendable),), format="uri"), required=True),
-        Member("events", ListOf(Text(one_of=PATTERNS), most=len(PATTERNS))),
+        Member("events", ListOf(Text(one_of=PATTERNS, empty=False), most=len(PATTERNS))),
         Member("names", ListOf(TEXT, most=100)),
         Member("tags", replace(TAGS, most=100)),
         Member("secret_ref", Text(most=255)),

@@ -111,16 +111,17 @@ def read(body: Any, rules: Rules) -> list[Operation]:
 
 
 def _operation(entry: Any, rules: Rules) -> Operation:
-    if not isinstance(entry, dict):
+    if not isinstance(entry, dict | None):
         raise InvalidJson(error="each patch operation is an object with op, path and value")
-    op, path = entry.get("op") or "", entry.get("path")
+    given = {name.lower(): value for name, value in (entry or {}).items()}
+    op, path = given.get("op") or "", given.get("path")
     if op not in OPERATIONS:
         raise InvalidPatchOperation(op=op)
     if not isinstance(path, str) or not path or len(path) > _LONGEST_PATH:
         raise InvalidJson(error="Invalid patch path")
     if op not in _allowed(path, rules):
         raise PatchNotAllowed(op=op, path=path)
-    return Operation(op, path, entry.get("value"))
+    return Operation(op, path, given.get("value"))
 
 
 def _merging(name: str, value: Any, rules: Rules) -> Operation:

@@ -71,26 +71,45 @@ class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: float = 20.0
 
 
-class Lease(msgspec.Struct, frozen=True, kw_only=True):
-    """A run, and the right to execute it until the lease lapses."""
-
+class _Leased(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     job_id: str
     index: int
     attempt: int
     fence: Count
+
+
+class Lease(_Leased, frozen=True, kw_only=True):
+    """A run, and the right to execute it until the lease lapses."""
+
     plan: Plan
     context: Context
 
 
-class LeaseAnswer(msgspec.Struct, frozen=True):
+class Grant(_Leased, frozen=True, kw_only=True):
+    """A lease as the server gives it: plan and context go out as the JSON that is stored."""
+
+    plan: msgspec.Raw
+    context: msgspec.Raw
+
+
+class _Answered(msgspec.Struct, frozen=True, kw_only=True):
+    check: bool = False
+    state: WorkerState = WorkerState.ACTIVE
+
+
+class LeaseAnswer(_Answered, frozen=True, kw_only=True):
     """New leases; `check` asks for a heartbeat at once, because something the worker holds has been stopped, or because what
     the worker may do has changed; `state` is what it may do.
     """
 
     leases: list[Lease]
-    check: bool = False
-    state: WorkerState = WorkerState.ACTIVE
+
+
+class GrantAnswer(_Answered, frozen=True, kw_only=True):
+    """A `LeaseAnswer` as the server gives it."""
+
+    leases: list[Grant]
 
 
 class Holding(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -65,6 +65,8 @@ class Text:
     most: int = 0
     checks: Sequence[tuple[str, Rule]] = ()
     one_of: Sequence[str] = ()
+    empty: bool = True
+    """Whether the empty text is as good as one of these, as where an optional member may be empty; not in a list."""
     format: str = ""
     printed: bool = False
     pattern: str = ""
@@ -78,7 +80,7 @@ class Text:
             failures.append(Failure(path, name, "nul", f"{path} must not hold NUL characters (\\u0000)"))
         if self.most and len(value) > self.most:
             failures.append(Failure(path, name, "max"))
-        if self.one_of and value and value not in self.one_of:
+        if self.one_of and (value or not self.empty) and value not in self.one_of:
             failures.append(Failure(path, name, "oneof", f"{name} must be one of: {', '.join(self.one_of)}"))
         for tag, rule in self.checks:
             if (value or tag in _EVEN_EMPTY) and not rule(value):

@@ -23,6 +23,7 @@ _NUMERIC_HOST: Final = re.compile(r"(.*\.)?(\d+|0[xX][0-9a-fA-F]*)", re.ASCII)
 """What resolvers read as an IPv4 address, in whatever notation (127.1, 0x7f000001)."""
 _HOST: Final = re.compile(r"[a-z0-9._-]+", re.ASCII)
 _QUANTITY_TEXT: Final = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
+_WEB: Final = ("http", "https")
 _BLOCKED_HOSTS: Final = {"localhost", "localhost.localdomain", "metadata", "metadata.google.internal"}
 _BLOCKED_ENDS: Final = (".cluster.local", ".svc", ".local", ".localhost")
 
@@ -33,19 +34,21 @@ def tag_name(value: str) -> bool:
 
 
 def absolute_url(value: str) -> bool:
-    """An absolute URL with a scheme, without control characters (which `urlsplit` would pass over)."""
+    """An absolute URL with a scheme, without control characters (which `urlsplit` would pass over); one of the web has a
+    host, and no host has blanks."""
     if _CONTROL.search(value) or value != value.strip():
         return False
     try:
         parts = urlsplit(value)
-        return bool(parts.scheme and (parts.netloc or parts.path)) and parts.port != -1
+        reached = bool(parts.hostname) if parts.scheme in _WEB else bool(parts.netloc or parts.path)
+        return bool(parts.scheme) and reached and not re.search(r"\s", parts.netloc) and parts.port != -1
     except ValueError:
         return False
 
 
 def http_url(value: str) -> bool:
     """An http or https URL with a host."""
-    return absolute_url(value) and urlsplit(value).scheme in ("http", "https") and bool(urlsplit(value).hostname)
+    return absolute_url(value) and urlsplit(value).scheme in _WEB
 
 
 def public_git_url(value: str) -> bool:
@@ -60,7 +63,8 @@ def public_git_url(value: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         # A name in another script may be mapped to an inner one by the resolver; its punycode form is what is checked.
-        return bool(_HOST.fullmatch(host)) and not _NUMERIC_HOST.fullmatch(host)
+        bracketed = "[" in parts.netloc  # an address of a kind that nobody has defined yet
+        return bool(_HOST.fullmatch(host)) and not bracketed and not _NUMERIC_HOST.fullmatch(host)
     return leads_outward(address)
 
 
@@ -89,7 +93,8 @@ def resolved_sha(value: object) -> bool:
 TEXT: Final = Text()
 NAME: Final = Text(checks=(("rfc1123_dns_label", lambda v: bool(_LABEL.fullmatch(v))),), pattern=_LABEL.pattern)
 _NOT_BLANK: Final = ("notblank", lambda value: bool(value.strip()))
-_FILLED: Final = Text(checks=(_NOT_BLANK,), pattern=r"[\s\S]*\S[\s\S]*")
+# What is blank to Python, and so to eval-hub-sdk, is a little more than what is to the regular expressions of JSON Schema.
+_FILLED: Final = Text(checks=(_NOT_BLANK,), pattern=r"[\s\S]*[^\s\x1c-\x1f\x85][\s\S]*")
 QUANTITY: Final = Text(checks=(("quantity", quantity),), pattern=_QUANTITY_TEXT.pattern)
 TIME: Final = Text(checks=(("datetime", rfc3339),), format="date-time")
 TAGS: Final = ListOf(Text(checks=(("tagname", tag_name),), pattern=_TAG.pattern), most=1000)
@@ -368,7 +373,7 @@ EVENT: Final = Object(
                 (
                     Member("provider_id", TEXT, required=True),
                     Member("id", TEXT, required=True),
-                    Member("benchmark_index", Integer(least=0), always=True),
+                    Member("benchmark_index", Integer(), always=True),
                     Member("status", Text(one_of=("pending", "running", "completed", "failed")), required=True),
                     Member("phase", Text(one_of=PHASES)),
                     Member("metrics", Free()),

@@ -20,6 +20,7 @@ from assay.exports.mlflow import Experiment, Mlflow
 from assay.exports.remote import RemoteFailed
 from assay.gateway import MlflowServer
 from assay.model import placement
+from assay.model.collections import MERGED
 from assay.model.errors import (
     CredentialInBody,
     ExperimentTrackingOff,
@@ -42,7 +43,7 @@ from assay.store.jobs import CreateJob
 _CREDENTIAL = re.compile(
     r"(?i)^(api[-_]?key|apikey|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer)$"
 )
-_CREDENTIAL_IN_URL = re.compile(r"(?i)^[a-z][a-z0-9+.-]*://[^/@\s]*:[^/@\s]+@")
+_CREDENTIAL_IN_URL = re.compile(r"(?i)^[a-z][a-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@")
 _LONGEST_TAG = 5000
 _LARGE = 1 << 15
 """Bytes of JSON that are searched in some ten milliseconds at most."""
@@ -73,8 +74,8 @@ async def submit(
     collection, benchmarks = await offerings.benchmarks(body, tenant)
     if 0 < settings.max_benchmarks < len(benchmarks):
         raise TooManyBenchmarks(count=len(benchmarks), limit=settings.max_benchmarks)
-    for benchmark in benchmarks:
-        if "resolved_sha" in benchmark.get("test_data_ref", {}):
+    for posted in (*body.get("benchmarks", []), *body.get("collection", {}).get("benchmarks", [])):
+        if "resolved_sha" in posted.get("test_data_ref", {}):
             raise ShaIsReadOnly
     chosen, providers = [], {}
     for benchmark in benchmarks:
@@ -92,7 +93,9 @@ async def submit(
     runs = [await _run(settings, inputs, taken, body, *one) for one in chosen]
     threshold = body.get("pass_criteria", {}).get("threshold")
     if collection:
-        stamp = {"collection_updated_at": rfc3339(collection.updated_at)}
+        stamp: dict[str, Any] = {"collection_updated_at": rfc3339(collection.updated_at)}
+        if any("test_data_ref" in benchmark for benchmark in benchmarks):
+            stamp[MERGED] = benchmarks
         body = {**body, "collection": {**body["collection"], **stamp}}
         if threshold is None:
             threshold = collection.body.get("pass_criteria", {}).get("threshold")

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from assay.model.collections import MERGED
 from assay.model.errors import NotFound, NothingToRerun
 from assay.model.exports import planned
 from assay.model.placement import Resources
@@ -69,6 +70,8 @@ def _spec(job: Job, runs: list[Run], asked: dict[str, Any]) -> dict[str, Any]:
         spec["name"] = asked["name"]
     if "benchmarks" in spec:
         spec["benchmarks"] = [spec["benchmarks"][run.index] for run in runs]
+    if merged := spec.get("collection", {}).get(MERGED):
+        spec["collection"][MERGED] = [merged[run.index] for run in runs]
     return {**spec, "rerun_of": job.id}
 
 

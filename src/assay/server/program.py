@@ -32,7 +32,7 @@ from assay.scheduler.outbox import Outbox
 from assay.scheduler.quota_file import QuotaFile
 from assay.scheduler.retention import Policy, Retention
 from assay.server.access.bans import Bans
-from assay.server.access.gate import Gate, Rules
+from assay.server.access.gate import FIRST_KEY, Gate, Rules
 from assay.server.access.keyring import Keyring
 from assay.server.access.limits import Limiter, MemoryLimiter
 from assay.server.access.roles import roles_of
@@ -211,14 +211,12 @@ async def refuse_strangers(settings: Settings, store: Store) -> None:
     if not (settings.on_loopback or settings.open_access or await store.lookup(AnyKey())):
         problem = (
             "others can reach this address, and there is no API key yet to tell who may do what. Make the first one with "
-            "`assay keys create NAME --role admin --offline` (and the same --data or --database), or listen on 127.0.0.1 "
+            f"`{FIRST_KEY}` (and the same --data or --database), or listen on 127.0.0.1 "
             "behind a proxy that checks callers, or say with --open-access that everybody may do everything here"
         )
         raise SettingInvalid(name="host", origin=settings.origins["host"], problem=problem)
     if settings.require_keys and not await store.lookup(AnyKey()):
-        log.warning(
-            "keys are required, and there is none yet: make one with `assay keys create NAME --role admin --offline`"
-        )
+        log.warning("keys are required, and there is none yet: make one with `%s`", FIRST_KEY)
 
 
 async def open_store(settings: Settings, redis: Redis | None = None) -> Store:

@@ -3,11 +3,15 @@
 An operation (or a query) is a frozen dataclass whose `steps()` is a generator: it yields a `Statement` and receives its
 rows, yields a `Signal` to have somebody woken or a `Change` to have it counted after the commit, and returns its result. It
 does no I/O of its own, so the same code runs on a SQLite file and over PostgreSQL's wire.
+
+An operation that many callers ask for at the same time is written for several at once (`Joint`): the statements of the group
+are then as many as those of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from assay.model.errors import AssayError
@@ -29,6 +33,17 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
+class Each(Enum):
+    """What is expected of a statement that is executed several times."""
+
+    WRITES = "writes"
+    """Nothing in particular."""
+    CHANGES = "changes"
+    """That each execution changes a row; the operation is undone otherwise."""
+    ASKS = "asks"
+    """Rows: those of all executions, in their order."""
+
+
 class Statement(NamedTuple):
     """A named statement of `sql/*.sql`, or SQL composed from such fragments, with its parameters."""
 
@@ -36,7 +51,9 @@ class Statement(NamedTuple):
     parameters: Mapping[str, Any]
     sql: str = ""
     many: Sequence[Mapping[str, Any]] | None = None
-    """Parameters of each of several executions, which give no rows; instead of `parameters`."""
+    """Parameters of each of several executions; instead of `parameters`."""
+    each: Each = Each.WRITES
+    """What is expected of `many`."""
 
 
 class Signal(NamedTuple):
@@ -84,6 +101,35 @@ class Operation(Protocol[T_co]):
         ...
 
 
+class Joint(Operation[T_co], Protocol[T_co]):
+    """An operation of which several are carried out together, as if one after another in an order of their own choice."""
+
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        """What it depends on or changes that another one may depend on: those with a key in common go one after another."""
+        ...
+
+    @classmethod
+    def together(cls, operations: Sequence[Any], /) -> Steps[Sequence[T_co | AssayError]]:
+        """Carry out operations of this class; return the result of each, or the error that refuses it alone.
+
+        Nothing may have been written for one that is refused.
+        """
+        ...
+
+
+def alone(operation: Joint[T]) -> Steps[T]:
+    """Carry out one operation of a class that is written for several."""
+    (result,) = yield from type(operation).together([operation])
+    if isinstance(result, AssayError):
+        raise result
+    return result
+
+
+class NotChanged(Exception):
+    """A row was not in the state in which it had been read; the operation is undone."""
+
+
 class TooManyStatements(Exception):
     """A query asks for a second statement, so it needs a snapshot that all its statements share."""
 
@@ -96,6 +142,16 @@ def run(name: str, /, **parameters: Any) -> Statement:
 def run_many(name: str, rows: Sequence[Mapping[str, Any]]) -> Statement:
     """Return the named statement, to be executed once with each of `rows`."""
     return Statement(name, {}, "", rows)
+
+
+def change_each(name: str, rows: Sequence[Mapping[str, Any]]) -> Statement:
+    """Return the named statement, to be executed once with each of `rows`; each time it must change a row (NotChanged)."""
+    return Statement(name, {}, "", rows, Each.CHANGES)
+
+
+def ask_each(name: str, rows: Sequence[Mapping[str, Any]]) -> Statement:
+    """Return the named question, to be asked once with each of `rows`; it gives the rows of all answers, in that order."""
+    return Statement(name, {}, "", rows, Each.ASKS)
 
 
 class Connections(NamedTuple):

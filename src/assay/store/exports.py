@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import msgspec
 
 from assay.model.exports import COMPLETED, PENDING, UNDER_WAY, Export
-from assay.store.base import EVENTS, Signal, Steps, job_topic, run
+from assay.store.base import Signal, Steps, job_topic, run
+from assay.store.history import event, record
 from assay.store.outbox import OUTBOX, Parcel, held
-from assay.store.rows import encode
+from assay.store.rows import encode, listed
 
 _exports = msgspec.json.Decoder(dict[str, Export])
 
@@ -40,7 +41,7 @@ class EndExport:
 
     def steps(self) -> Steps[bool]:
         parcel, job_id, target = self.parcel, self.parcel.job_id, self.parcel.target
-        jobs = yield run("job_to_change", id=job_id)
+        jobs = yield run("jobs_to_change", ids=listed([job_id]))
         if not jobs or not (yield from held(parcel)):
             return False
         kept = _exports.decode(jobs[0]["exports"]) | {target: self.outcome}
@@ -51,8 +52,6 @@ class EndExport:
         else:
             yield run("drop_parcel", number=parcel.number)
             type_ = "job.card_exported" if self.outcome.state == COMPLETED else "job.card_not_exported"
-            data = encode({"target": target, "message": message})
-            yield run("insert_event", job_id=job_id, run_id="", at=self.now, type=type_, data=data)
-            yield Signal(EVENTS)
+            yield from record([event(job_id, "", self.now, type_, {"target": target, "message": message})])
         yield Signal(job_topic(job_id))
         return True

@@ -1,4 +1,4 @@
-"""Questions about the history of jobs: what has happened, in order, and what has happened since.
+"""The history of jobs: how events are appended to it, and questions about what has happened, in order, and since.
 
 Events are numbered over all jobs. Those of one job become visible in the order of their numbers, in both databases. Those of
 different jobs do on SQLite alone: servers on one PostgreSQL commit in any order, so who reads across jobs reads up to
@@ -7,18 +7,34 @@ different jobs do on SQLite alone: servers on one PostgreSQL commit in any order
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from assay.model.records import Event
 from assay.model.results import Report
 from assay.model.states import JobState
-from assay.store.base import Steps, run
-from assay.store.rows import event_of
+from assay.store.base import EVENTS, Signal, Steps, job_topic, run, run_many
+from assay.store.rows import encode, event_of
 
 _report = msgspec.json.Decoder(Report)
+
+
+def event(job_id: str, run_id: str, now: int, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Return an event as the parameters of `insert_event`; `run_id` empty: it is about the job."""
+    return {"job_id": job_id, "run_id": run_id, "at": now, "type": kind, "data": encode(data)}
+
+
+def record(events: Sequence[dict[str, Any]]) -> Steps[None]:
+    """Append events to the histories of their jobs, in order, and wake those who follow them."""
+    if not events:
+        return
+    yield run_many("insert_event", events)
+    for job_id in dict.fromkeys(one["job_id"] for one in events):
+        yield Signal(job_topic(job_id))
+    yield Signal(EVENTS)
 
 
 class Progress(NamedTuple):

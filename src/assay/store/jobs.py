@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from assay.model.errors import IdempotencyMismatch, JobIsTerminal, NotFound, TooManyJobs
+from assay.model.errors import AssayError, IdempotencyMismatch, JobIsTerminal, NotFound, TooManyJobs
 from assay.model.fairness import lane_key
 from assay.model.identity import digest
 from assay.model.messages import CANCELLED
 from assay.model.notices import CREATED, of_job
 from assay.model.plan import Plan
 from assay.model.records import Job, NewJob, NewRun, Run
-from assay.model.states import HELD, TERMINAL_JOBS, TERMINAL_RUNS, Cause, JobState, RunState, Status, Verdict
+from assay.model.states import HELD, TERMINAL_JOBS, TERMINAL_RUNS, Cause, JobState, RunState, Verdict
 from assay.store import life, notices
-from assay.store.base import QUEUE, Signal, Steps, job_topic, run, run_many, worker_topic
+from assay.store.base import QUEUE, Signal, Steps, alone, ask_each, job_topic, run, run_many, worker_topic
 from assay.store.changes import JobActed, JobMoved
+from assay.store.history import event, record
 from assay.store.queries import JobWithRuns
-from assay.store.rows import encode, report_of, run_of
+from assay.store.rows import encode, listed, report_of, run_of
 
 _plan = msgspec.json.Decoder(Plan)
 
@@ -35,79 +37,128 @@ class CreateJob:
     job: NewJob
     now: int
 
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        job = self.job
+        key = ("key", job.tenant, job.idempotency_key) if job.idempotency_key else None
+        limited = ("open", job.tenant) if job.max_open > 0 else None
+        return tuple(one for one in (key, limited) if one)
+
     def steps(self) -> Steps[tuple[Job, list[Run]]]:
+        return alone(self)
+
+    @classmethod
+    def together(cls, operations: Sequence[CreateJob]) -> Steps[list[tuple[Job, list[Run]] | AssayError]]:
+        answers: list[tuple[Job, list[Run]] | AssayError] = []
+        new: list[CreateJob] = []
+        for asked in operations:
+            try:
+                known = yield from asked._known()
+            except AssayError as refusal:
+                answers.append(refusal)
+                continue
+            if known is None:
+                new.append(asked)
+                known = asked.job.created(asked.now)
+            answers.append(known)
+        if new:
+            yield from cls._write(new)
+        return answers
+
+    def _known(self) -> Steps[tuple[Job, list[Run]] | None]:
+        """Return the job that was made with the same key. Raises IdempotencyMismatch, TooManyJobs."""
         job = self.job
         if job.idempotency_key:
-            body = digest(job.spec.decode())
             for row in (yield run("idempotency_key", tenant=job.tenant, key=job.idempotency_key)):
-                if row["digest"] != body:
+                if row["digest"] != self._body:
                     raise IdempotencyMismatch(key=job.idempotency_key)
                 known = yield from JobWithRuns(row["job_id"]).steps()
                 assert known is not None
                 return known
         if job.max_open > 0:
-            open_states = encode([state for state in JobState if state not in TERMINAL_JOBS]).decode()
+            open_states = listed(state for state in JobState if state not in TERMINAL_JOBS)
             (count,) = yield run("count_jobs_in", tenant=job.tenant, states=open_states)
             if count["n"] >= job.max_open:
                 raise TooManyJobs(limit=job.max_open)
-        made, runs = job.created(self.now)
-        (inserted,) = yield run(
-            "insert_job",
-            id=job.id,
-            kind=job.kind,
-            tenant=job.tenant,
-            owner=job.owner,
-            name=job.name,
-            now=self.now,
-            n_pending=len(job.runs),
-            collection=job.collection,
-            model=job.model,
-            threshold=job.threshold,
-            experiment_id=job.experiment_id,
-            experiment_url=job.experiment_url,
-            exports=made.exports,
-        )
-        yield run("insert_job_spec", job_id=job.id, spec=job.spec)
-        if job.tags:
-            yield run_many("insert_job_tag", [{"tenant": job.tenant, "tag": tag, "job_id": job.id} for tag in job.tags])
-        if job.idempotency_key:
-            yield run("insert_idempotency_key", tenant=job.tenant, key=job.idempotency_key, digest=body, job_id=job.id)
-        yield run_many("insert_run", [self._run(index, new) for index, new in enumerate(job.runs)])
-        plans = [
-            {"run_id": new.id, "digest": new.digest, "plan": encode(new.plan), "context": encode(new.context)}
-            | {"snapshot": new.plan.snapshot}
-            for new in job.runs
-        ]
-        yield run_many("insert_plan", plans)
-        yield from life.record(job.id, "", self.now, "job.created", {"runs": len(job.runs)})
-        if inserted["watched"]:
-            created = of_job(msgspec.structs.asdict(made), CREATED, made.state, self.now, made.version, runs=len(runs))
-            yield from notices.tell(job.id, job.tenant, [created], self.now)
-        yield Signal(QUEUE)
-        first = job.runs[0].plan
-        yield JobMoved(job.tenant, first.provider_id, job.collection, None, JobState.PENDING, 0.0)
-        yield JobActed("created", first.runtime, job.tenant)
-        return made, runs
+        return None
 
-    def _run(self, index: int, new: NewRun) -> dict[str, Any]:
-        """Return a run as the parameters of `insert_run`."""
-        job, plan = self.job, new.plan
-        return {
-            "id": new.id,
-            "job_id": job.id,
-            "idx": index,
-            "provider_id": plan.provider_id,
-            "benchmark_id": plan.benchmark_id,
-            "engine": plan.engine,
-            "priority": job.priority,
-            "max_attempts": job.max_attempts,
-            "now": self.now,
-            "tenant": job.tenant,
-            "owner": job.owner,
-            "gpus": new.gpus,
-            "labels": encode(new.labels).decode() if new.labels else "",
-            "lane": lane_key(job.tenant, job.owner, plan.provider_id, plan.engine, new.gpus, new.labels),
-        }
+    @property
+    def _body(self) -> str:
+        return digest(self.job.spec.decode())
+
+    @staticmethod
+    def _write(new: Sequence[CreateJob]) -> Steps[None]:
+        jobs = [(asked.job, asked.now) for asked in new]
+        watched = yield ask_each("insert_job", [_job_row(job, now) for job, now in jobs])
+        yield run_many("insert_job_spec", [{"job_id": job.id, "spec": job.spec} for job, _ in jobs])
+        if tags := [{"tenant": job.tenant, "tag": tag, "job_id": job.id} for job, _ in jobs for tag in job.tags]:
+            yield run_many("insert_job_tag", tags)
+        if keys := [
+            {"tenant": one.job.tenant, "key": one.job.idempotency_key, "digest": one._body, "job_id": one.job.id}
+            for one in new
+            if one.job.idempotency_key
+        ]:
+            yield run_many("insert_idempotency_key", keys)
+        yield run_many(
+            "insert_run", [_run_row(job, index, run, now) for job, now in jobs for index, run in enumerate(job.runs)]
+        )
+        yield run_many("insert_plan", [_plan_row(run) for job, _ in jobs for run in job.runs])
+        yield from record([event(job.id, "", now, "job.created", {"runs": len(job.runs)}) for job, now in jobs])
+        yield Signal(QUEUE)
+        for (job, now), row in zip(jobs, watched, strict=True):
+            if row["watched"]:
+                made = msgspec.structs.asdict(job.created(now)[0])
+                created = of_job(made, CREATED, JobState.PENDING, now, made["version"], runs=len(job.runs))
+                yield from notices.tell(job.id, job.tenant, [created], now)
+            first = job.runs[0].plan
+            yield JobMoved(job.tenant, first.provider_id, job.collection, None, JobState.PENDING, 0.0)
+            yield JobActed("created", first.runtime, job.tenant)
+
+
+def _job_row(job: NewJob, now: int) -> dict[str, Any]:
+    """Return a job as the parameters of `insert_job`."""
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "tenant": job.tenant,
+        "owner": job.owner,
+        "name": job.name,
+        "now": now,
+        "n_pending": len(job.runs),
+        "collection": job.collection,
+        "model": job.model,
+        "threshold": job.threshold,
+        "experiment_id": job.experiment_id,
+        "experiment_url": job.experiment_url,
+        "exports": encode(job.exports) if job.exports else b"",
+    }
+
+
+def _run_row(job: NewJob, index: int, new: NewRun, now: int) -> dict[str, Any]:
+    """Return a run as the parameters of `insert_run`."""
+    plan = new.plan
+    return {
+        "id": new.id,
+        "job_id": job.id,
+        "idx": index,
+        "provider_id": plan.provider_id,
+        "benchmark_id": plan.benchmark_id,
+        "engine": plan.engine,
+        "priority": job.priority,
+        "max_attempts": job.max_attempts,
+        "now": now,
+        "tenant": job.tenant,
+        "owner": job.owner,
+        "gpus": new.gpus,
+        "labels": encode(new.labels).decode() if new.labels else "",
+        "lane": lane_key(job.tenant, job.owner, plan.provider_id, plan.engine, new.gpus, new.labels),
+    }
+
+
+def _plan_row(new: NewRun) -> dict[str, Any]:
+    """Return the plan of a run as the parameters of `insert_plan`."""
+    plan, context = encode(new.plan), encode(new.context)
+    return {"run_id": new.id, "digest": new.digest, "plan": plan, "context": context, "snapshot": new.plan.snapshot}
 
 
 def _visible(job_id: str, tenant: str | None) -> Steps[tuple[JobState, str]]:
@@ -143,13 +194,8 @@ class CancelJob:
             return
         if state in TERMINAL_JOBS:
             raise JobIsTerminal(id=self.job_id, wanted="cancelled", state=state.value)
-        moved: list[life.Moved] = []
-        for row in rows:
-            one = run_of(row)
-            if one.state not in TERMINAL_RUNS:
-                yield from _cancel(one, self.now, count=False)
-                moved.append((one, Status.CANCELLED, None))
-        yield from life.recount(self.job_id, moved, self.now, cancel=True)
+        still_open = [one for one in map(run_of, rows) if one.state not in TERMINAL_RUNS]
+        yield from life.move([_cancelled(one, self.now) for one in still_open], cancelled=(self.job_id,))
         yield from _acted("cancelled", rows[0]["id"], tenant)
 
 
@@ -165,7 +211,7 @@ class DeleteJob:
         rows = yield run("runs_to_cancel", job_id=self.job_id)  # locked before the job, as whoever ends a run does
         _, tenant = yield from _visible(self.job_id, self.tenant)
         yield from _acted("deleted", rows[0]["id"], tenant)
-        (job,) = yield run("job_to_change", id=self.job_id)
+        (job,) = yield run("jobs_to_change", ids=listed([self.job_id]))
         if job["watched"]:
             yield from notices.tell(self.job_id, tenant, [notices.of_deletion(job, self.now)], self.now)
         yield run("drop_cards", job_id=self.job_id)
@@ -195,18 +241,17 @@ class CancelRun:
             return
         if one.state in TERMINAL_RUNS:
             raise JobIsTerminal(id=self.job_id, wanted="cancelled", state=one.state.value)
-        yield from _cancel(one, self.now)
+        yield from life.move([_cancelled(one, self.now)])
 
 
-def _cancel(one: Run, now: int, count: bool = True) -> Steps[None]:
-    """Cancel a run that has not ended; its worker keeps the slot until the process is gone."""
-    yield from life.move(
-        one,
-        Cause.CANCEL,
-        RunState.CANCELLED,
-        now,
+def _cancelled(one: Run, now: int) -> life.Move:
+    """Return how a run that has not ended is cancelled; its worker keeps the slot until the process is gone."""
+    return life.Move(
+        before=one,
+        cause=Cause.CANCEL,
+        to=RunState.CANCELLED,
+        now=now,
         verdict=Verdict.USER,
         report=life.with_error(report_of(one), CANCELLED),
         keep_lease=one.state in HELD,
-        count=count,
     )

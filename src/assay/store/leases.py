@@ -19,6 +19,12 @@ LINGER = 60_000_000
 """Microseconds that an adapter may go on after it has reported its end: it may still have to save things."""
 
 
+def _return_all(worker: str, now: int, why: str) -> Steps[None]:
+    """Give everything that a worker holds back to the queue, because it is gone."""
+    held = [run_of(row) for row in (yield run("held_by_worker", worker=worker))]
+    yield from life.lose([life.Loss(one, now, "worker_lost", why) for one in held])
+
+
 @dataclass(frozen=True)
 class RegisterWorker:
     """Enter a worker; whatever an earlier incarnation of the same name still holds goes back to the queue.
@@ -34,9 +40,10 @@ class RegisterWorker:
         new = self.registration
         state = WorkerState.ACTIVE
         known = yield run("worker_to_change", name=new.name)
+        if known:  # it may wait for runs as what it announced before
+            yield Signal(worker_topic(new.name))
         if known and known[0]["incarnation"] != new.incarnation:
-            for row in (yield run("held_by_worker", worker=new.name)):
-                yield from life.lose(run_of(row), self.now, "worker_lost", f"The worker '{new.name}' was restarted.")
+            yield from _return_all(new.name, self.now, f"The worker '{new.name}' was restarted.")
         if known and known[0]["state"] != WorkerState.DRAINED:
             state = WorkerState(known[0]["state"])
         yield run(
@@ -80,8 +87,7 @@ class DismissWorker:
 
     def steps(self) -> Steps[WorkerState]:
         worker = yield from registered(self.name, self.incarnation)
-        for row in (yield run("held_by_worker", worker=self.name)):
-            yield from life.lose(run_of(row), self.now, "worker_lost", f"The worker '{self.name}' has ended.")
+        yield from _return_all(self.name, self.now, f"The worker '{self.name}' has ended.")
         yield run("dismiss_worker", name=self.name, now=self.now)
         return WorkerState.DRAINED if worker.state is WorkerState.DRAINING else worker.state
 
@@ -146,9 +152,14 @@ class ProveWriting:
 def registered(name: str, incarnation: str, asked: str = "worker_to_change") -> Steps[Worker]:
     """Return a registered worker, or raise UnknownWorker. Who directs it meanwhile waits for the end of this transaction."""
     rows = yield run(asked, name=name)
-    if not rows or not incarnation or rows[0]["incarnation"] != incarnation:
+    if not rows or not answers_to(rows[0]["incarnation"], incarnation):
         raise UnknownWorker(worker=name)
     return worker_of(rows[0])
+
+
+def answers_to(known: str, incarnation: str) -> bool:
+    """Say whether the worker that is `known` is the one that calls; one that has taken its leave has no incarnation."""
+    return bool(incarnation) and known == incarnation
 
 
 @dataclass(frozen=True)
@@ -202,11 +213,11 @@ class LapseLeases:
     now: int
 
     def steps(self) -> Steps[int]:
-        rows = yield run("lapsed_leases", now=self.now)
-        for row in rows:
-            one = run_of(row)
-            yield from life.lose(one, self.now, "lease_lost", f"The worker '{one.worker}' stopped answering.")
-        return len(rows)
+        lapsed = [run_of(row) for row in (yield run("lapsed_leases", now=self.now))]
+        yield from life.lose(
+            [life.Loss(one, self.now, "lease_lost", f"The worker '{one.worker}' stopped answering.") for one in lapsed]
+        )
+        return len(lapsed)
 
 
 @dataclass(frozen=True)
@@ -216,10 +227,10 @@ class LapseGraces:
     now: int
 
     def steps(self) -> Steps[int]:
-        rows = yield run("lapsed_graces", now=self.now)
-        for row in rows:
-            one = run_of(row)
+        lapsed = [run_of(row) for row in (yield run("lapsed_graces", now=self.now))]
+        given_up = []
+        for one in lapsed:
             last = (yield run("attempts_of_run", run_id=one.id))[-1]
-            message = Message(last["message"], last["code"], "runtime")
-            yield from life.give_up(one, self.now, message)
-        return len(rows)
+            given_up.append(life.given_up(one, self.now, Message(last["message"], last["code"], "runtime")))
+        yield from life.move(given_up)
+        return len(lapsed)

@@ -1,193 +1,196 @@
-"""How a run moves from state to state, and what must be written with it.
+"""How runs move from state to state, and what must be written with it.
 
-Every operation that ends, starts or returns a run goes through `move`, which checks the transition against the model, writes
-the run, the job's counters and derived state, the event and the wake-ups, all in the transaction of its caller.
+Every operation that ends, starts or returns runs goes through `move`, which checks the transitions against the model, writes
+the runs, the counters and derived states of their jobs, the events and the wake-ups, all in the transaction of its caller.
+It takes any number of runs with the statements of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from assay.model.errors import JobIsTerminal
-from assay.model.plan import Context
 from assay.model.records import Run
 from assay.model.results import Message, Report, Result, took_s
-from assay.model.scores import job_test
-from assay.model.states import (
-    TERMINAL_JOBS,
-    TERMINAL_RUNS,
-    Cause,
-    JobState,
-    RunState,
-    Status,
-    Verdict,
-    job_state,
-    permitted,
-    public_status,
-)
-from assay.store import notices
-from assay.store.base import EVENTS, QUEUE, SLOTS, Row, Signal, Statement, Steps, job_topic, run, worker_topic
-from assay.store.changes import JobMoved, RunMoved
-from assay.store.exports import schedule
+from assay.model.states import TERMINAL_RUNS, Cause, RunState, Status, Verdict, permitted, public_status
+from assay.store.base import QUEUE, SLOTS, Signal, Steps, change_each, run_many, worker_topic
+from assay.store.counting import Moved, hold, recount, told_anew
+from assay.store.history import event
 from assay.store.rows import encode, report_of
-
-_context = msgspec.json.Decoder(Context)
-_result = msgspec.json.Decoder(Result)
 
 _LONGEST_MESSAGE = 1000
 """Most characters of a run's error that its event repeats."""
 
-Moved = tuple[Run, Status, float | None]
-"""A run as it was, its public status from now on, and the seconds that it took, if it ended of itself."""
+_AFRESH = encode(Report())
 
 
-def move(
-    before: Run,
-    cause: Cause,
-    to: RunState,
-    now: int,
-    *,
-    verdict: Verdict | None = None,
-    report: Report | None = None,
-    result: Result | None = None,
-    keep_lease: bool = False,
-    delay: int = 0,
-    count: bool = True,
-    data: dict[str, Any] | None = None,
-) -> Steps[None]:
-    """Take a run `to` another state for `cause` at `now`.
+class Move(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A run goes `to` another state for `cause` at `now`.
 
     `keep_lease`: the worker still has to stop the process; it keeps its claim on the slot until it says so. `delay`, in
-    microseconds, is how long a run that goes back to the queue must wait. Without `count` the caller recounts the job.
-    Raises JobIsTerminal for a forbidden step.
+    microseconds, is how long a run that goes back to the queue must wait. `report` and `result` None: they stay as they are.
+    `data` is more for the event to say.
     """
-    if not permitted(before.state, cause, to, before.verdict):
-        raise JobIsTerminal(id=before.job_id, wanted=to.value, state=before.state.value)
-    after = report if report is not None else report_of(before)
-    ended, queued = to in TERMINAL_RUNS, to is RunState.QUEUED
-    if queued:
-        after = Report()
-    holds = before.worker is not None and (keep_lease or not (ended or queued))
-    status = public_status(to, after.running)
-    changed = yield run(
-        "update_run",
-        id=before.id,
-        to=to,
-        status=status,
-        worker=before.worker if holds else None,
-        lease_expires_at=before.lease_expires_at if holds else None,
-        grace_until=None,
-        finished_at=now if ended else None,
-        verdict=verdict,
-        report=encode(after),
-        queued_at=now if queued else before.queued_at,
-        available_at=now + delay if queued else before.available_at,
-        done=0 if queued else before.done,
-        total=0 if queued else before.total,
-        fence=before.fence,
-        **{"from": before.state},
-    )
-    if not changed:
-        raise JobIsTerminal(id=before.job_id, wanted=to.value, state="changed meanwhile")
-    if result is not None:
-        yield run("put_result", run_id=before.id, result=encode(result))
-    elif before.result and (ended or queued):
-        yield run("drop_result", run_id=before.id)
-    error = after.error_message if to is RunState.FAILED else None
+
+    before: Run
+    cause: Cause
+    to: RunState
+    now: int
+    verdict: Verdict | None = None
+    report: Report | None = None
+    result: Result | None = None
+    keep_lease: bool = False
+    delay: int = 0
+    data: Mapping[str, Any] = {}
+
+    @property
+    def ends(self) -> bool:
+        """Whether the run has ended then."""
+        return self.to in TERMINAL_RUNS
+
+    @property
+    def queues(self) -> bool:
+        """Whether the run waits for its next attempt then."""
+        return self.to is RunState.QUEUED
+
+    @property
+    def holds(self) -> bool:
+        """Whether a worker has the run then."""
+        return self.before.worker is not None and (self.keep_lease or not (self.ends or self.queues))
+
+    def after(self) -> Report:
+        """Return the run's report from then on."""
+        if self.queues:
+            return Report()
+        return self.report if self.report is not None else report_of(self.before)
+
+
+def move(moves: Sequence[Move], cancelled: Collection[str] = ()) -> Steps[None]:
+    """Take runs, none of them twice, to other states.
+
+    `cancelled` are jobs that their user has cancelled as a whole. Raises JobIsTerminal for a forbidden step, before it has
+    written anything.
+    """
+    if not moves:
+        return
+    for one in moves:
+        before = one.before
+        if not permitted(before.state, one.cause, one.to, before.verdict):
+            raise JobIsTerminal(id=before.job_id, wanted=one.to.value, state=before.state.value)
+    reports = [one.after() for one in moves]
+    moved = [_moved(one, report) for one, report in zip(moves, reports, strict=True)]
+    jobs = yield from hold(moved, cancelled)
+    rows = [_row(one, report, how.status) for one, report, how in zip(moves, reports, moved, strict=True)]
+    yield change_each("update_run", rows)
+    if results := [{"run_id": one.before.id, "result": encode(one.result)} for one in moves if one.result is not None]:
+        yield run_many("put_result", results)
+    if dropped := [_named(one) for one in moves if one.result is None and one.before.result and (one.ends or one.queues)]:
+        yield run_many("drop_result", dropped)
+    events = [_event(one, report) for one, report in zip(moves, reports, strict=True)]
+    yield from recount(jobs, moved, events, cancelled)
+    for one, how in zip(moves, moved, strict=True):
+        if one.before.state in TERMINAL_RUNS and how.status is one.before.status:
+            yield from told_anew(one.before.job_id, one.now)
+    yield from _wake(moves)
+
+
+def _moved(one: Move, report: Report) -> Moved:
+    seconds = took_s(report, one.now) if one.to is RunState.COMPLETED or one.to is RunState.FAILED else None
+    return Moved(one.before, public_status(one.to, report.running), one.now, seconds)
+
+
+def _row(one: Move, report: Report, status: Status) -> dict[str, Any]:
+    """Return the parameters of `update_run`."""
+    before, holds, queues = one.before, one.holds, one.queues
+    return {
+        "id": before.id,
+        "from": before.state,
+        "fence": before.fence,
+        "to": one.to,
+        "status": status,
+        "worker": before.worker if holds else None,
+        "lease_expires_at": before.lease_expires_at if holds else None,
+        "grace_until": None,
+        "finished_at": one.now if one.ends else None,
+        "verdict": one.verdict,
+        "report": _AFRESH if queues else encode(report),
+        "queued_at": one.now if queues else before.queued_at,
+        "available_at": one.now + one.delay if queues else before.available_at,
+        "done": 0 if queues else before.done,
+        "total": 0 if queues else before.total,
+    }
+
+
+def _named(one: Move) -> dict[str, str]:
+    return {"run_id": one.before.id}
+
+
+def _event(one: Move, report: Report) -> dict[str, Any]:
+    before = one.before
+    error = report.error_message if one.to is RunState.FAILED else None
     why = {"code": error.message_code, "message": error.message[:_LONGEST_MESSAGE]} if error else {}
-    yield from record(
-        before.job_id, before.id, now, f"run.{to}", {"cause": cause.value, **facts(before), **why, **(data or {})}
-    )
-    if count:
-        seconds = took_s(after, now) if to is RunState.COMPLETED or to is RunState.FAILED else None
-        yield from recount(before.job_id, [(before, status, seconds)], now)
-        if before.state in TERMINAL_RUNS and status is before.status:
-            yield from _told_anew(before.job_id, now)
-    if ended and holds and before.worker and verdict is not Verdict.ADAPTER:
-        yield Signal(worker_topic(before.worker))
-    if queued:
-        yield Signal(QUEUE)
-    if before.worker is not None and not holds:
-        yield Signal(SLOTS)
+    data = {"cause": one.cause.value, **facts(before), **why, **one.data}
+    return event(before.job_id, before.id, one.now, f"run.{one.to}", data)
 
 
-def revise(before: Run, report: Report, now: int, grace_until: int | None = None) -> Steps[None]:
-    """Write a new report of a run that stays in its state; a report that it runs may change its public status.
+def _wake(moves: Iterable[Move]) -> Steps[None]:
+    topics: dict[str, None] = {}
+    for one in moves:
+        worker, holds = one.before.worker, one.holds
+        if worker and one.ends and holds and one.verdict is not Verdict.ADAPTER:
+            topics[worker_topic(worker)] = None
+        if one.queues:
+            topics[QUEUE] = None
+        if worker is not None and not holds:
+            topics[SLOTS] = None
+    for topic in topics:
+        yield Signal(topic)
+
+
+class Revision(msgspec.Struct, frozen=True, gc=False):
+    """A run that stays in its state has a new report, which may change its public status.
 
     `grace_until`: how long a run whose process is gone may now wait for its next report.
     """
-    status = before.status if before.state in TERMINAL_RUNS else public_status(before.state, report.running)
-    yield run("revise_run", id=before.id, status=status, report=encode(report), fence=before.fence, state=before.state)
-    if status is not before.status:
-        yield from record(before.job_id, before.id, now, f"run.{status}", {"cause": Cause.REPORT.value, **facts(before)})
-    if before.grace_until is not None and grace_until is not None:
-        yield run("extend_grace", id=before.id, until=grace_until)
-    yield from recount(before.job_id, [(before, status, None)], now)
+
+    before: Run
+    report: Report
+    now: int
+    grace_until: int | None = None
 
 
-def recount(job_id: str, moved: Iterable[Moved], now: int, cancel: bool = False) -> Steps[None]:
-    """Bring a job's counters and its derived state up to date after runs went to another status; tell who counts."""
-    moved = [one for one in moved if one[1] is not one[0].status]
-    if not moved and not cancel:
-        yield run("touch_job", id=job_id, now=now)
-        yield Signal(job_topic(job_id))
+def revise(revisions: Sequence[Revision]) -> Steps[None]:
+    """Write new reports of runs, none of them twice, that stay in their states."""
+    if not revisions:
         return
-    (row,) = yield run("job_to_change", id=job_id)
-    counts = {status: row[f"n_{status}"] for status in Status}
-    for before, status, seconds in moved:
-        counts[before.status] -= 1
-        counts[status] += 1
-        yield RunMoved(row["tenant"], before.provider_id, before.benchmark_id, status, seconds)
-    before_state, cancelled = JobState(row["state"]), bool(row["cancelled"]) or cancel
-    state = job_state(counts, cancelled)
-    test = b""
-    if state is JobState.COMPLETED:
-        test = (yield from _test(job_id, row)) if before_state is not state else row["test"]
-    exports = row["exports"]
-    if exports and state in TERMINAL_JOBS:
-        exports = yield from schedule(job_id, exports, now)
-    yield run(
-        "update_job",
-        id=job_id,
-        state=state,
-        cancelled=int(cancelled),
-        now=now,
-        test=test,
-        exports=exports,
-        **{f"n_{status}": counts[status] for status in Status},
-    )
-    if state is not before_state:
-        yield from record(job_id, "", now, f"job.{state}", {})
-        age_s = (now - row["created_at"]) / 1_000_000
-        yield JobMoved(row["tenant"], row["first_provider"], row["collection"], before_state, state, age_s)
-    if row["watched"]:
-        version = row["version"] + 1
-        news = notices.of_runs(row, moved, now, version)
-        if state is not before_state:
-            news.append(notices.of_state(row, state, now, version, test))
-        yield from notices.tell(job_id, row["tenant"], news, now)
-    yield Signal(job_topic(job_id))
+    moved = [Moved(one.before, _status(one), one.now, None) for one in revisions]
+    jobs = yield from hold(moved)
+    rows = [
+        {"id": one.before.id, "status": how.status, "report": encode(one.report), "fence": one.before.fence}
+        | {"state": one.before.state}
+        for one, how in zip(revisions, moved, strict=True)
+    ]
+    yield change_each("revise_run", rows)
+    if graces := [
+        {"id": one.before.id, "until": one.grace_until}
+        for one in revisions
+        if one.before.grace_until is not None and one.grace_until is not None
+    ]:
+        yield run_many("extend_grace", graces)
+    yield from recount(jobs, moved, [_reported(how) for how in moved if how.counts])
 
 
-def _told_anew(job_id: str, now: int) -> Steps[None]:
-    """Export the card of a job again: nothing that counts has changed, but a benchmark has more to say."""
-    (row,) = yield run("job_to_change", id=job_id)
-    if row["exports"] and row["state"] in TERMINAL_JOBS:
-        yield run("set_job_exports", id=job_id, exports=(yield from schedule(job_id, row["exports"], now)))
+def _reported(how: Moved) -> dict[str, Any]:
+    """Return the event that an adapter's report has changed the public status of a run."""
+    before = how.before
+    return event(before.job_id, before.id, how.now, f"run.{how.status}", {"cause": Cause.REPORT.value, **facts(before)})
 
 
-def _test(job_id: str, job: Row) -> Steps[bytes]:
-    """Return the JSON of the weighted test of a completed job, empty where no benchmark was judged."""
-    rows = []
-    for row in (yield run("judged_runs", job_id=job_id)):
-        test = _result.decode(row["result"]).test
-        if test is not None:
-            rows.append((row["idx"], _context.decode(row["context"]).criteria, test))
-    verdict = job_test(rows, job["threshold"])
-    return encode(verdict) if verdict else b""
+def _status(one: Revision) -> Status:
+    return one.before.status if one.before.state in TERMINAL_RUNS else public_status(one.before.state, one.report.running)
 
 
 def facts(of: Run) -> dict[str, Any]:
@@ -195,76 +198,54 @@ def facts(of: Run) -> dict[str, Any]:
     return {"benchmark_index": of.index, **({"attempt": of.attempts} if of.attempts else {})}
 
 
-def record(job_id: str, run_id: str, now: int, kind: str, data: dict[str, Any]) -> Steps[None]:
-    """Append an event to a job's history, and wake those who follow it."""
-    yield Statement("insert_event", event(job_id, run_id, now, kind, data))
-    yield from told(job_id)
-
-
-def event(job_id: str, run_id: str, now: int, kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Return an event as the parameters of `insert_event`."""
-    return {"job_id": job_id, "run_id": run_id, "at": now, "type": kind, "data": encode(data)}
-
-
-def told(*job_ids: str) -> Steps[None]:
-    """Wake those who follow the histories of these jobs, to which events were appended."""
-    for job_id in job_ids:
-        yield Signal(job_topic(job_id))
-    yield Signal(EVENTS)
-
-
 def with_error(report: Report, message: Message) -> Report:
     """Return `report` with `message` as its error."""
     return msgspec.structs.replace(report, error_message=message)
 
 
-def lose(before: Run, now: int, code: str, message: str, delay: int = 0) -> Steps[None]:
-    """Give a run back to the queue because its worker is gone, or give it up where no attempt is left."""
-    yield run(
-        "end_attempt",
-        run_id=before.id,
-        number=before.attempts,
-        now=now,
-        outcome="lost",
-        code=code,
-        message=message,
-        exit_code=None,
-    )
-    if before.state in TERMINAL_RUNS:
-        yield from let_go(before)
-    else:
-        yield from requeue_or_give_up(before, now, code, message, delay)
+class Loss(msgspec.Struct, frozen=True, gc=False):
+    """A run cannot go on in the hands of its worker, for `code`. `delay`: microseconds until it may be leased again."""
+
+    before: Run
+    now: int
+    code: str
+    message: str
+    delay: int = 0
 
 
-def let_go(before: Run) -> Steps[None]:
-    """Take the slot back of a run that has ended already."""
-    yield run("let_go", id=before.id, fence=before.fence)
+def lose(losses: Sequence[Loss]) -> Steps[None]:
+    """Give runs back to the queue because their workers are gone, or give those up that have no attempt left."""
+    if not losses:
+        return
+    ends = [
+        {"run_id": one.before.id, "number": one.before.attempts, "now": one.now, "outcome": "lost"}
+        | {"code": one.code, "message": one.message, "exit_code": None}
+        for one in losses
+    ]
+    yield run_many("end_attempt", ends)
+    yield from let_go([one.before for one in losses if one.before.state in TERMINAL_RUNS])
+    yield from move([back(one) for one in losses if one.before.state not in TERMINAL_RUNS])
+
+
+def let_go(ended: Sequence[Run]) -> Steps[None]:
+    """Take the slots back of runs that have ended already."""
+    if not ended:
+        return
+    yield run_many("let_go", [{"id": one.id, "fence": one.fence} for one in ended])
     yield Signal(SLOTS)
 
 
-def requeue_or_give_up(before: Run, now: int, code: str, message: str, delay: int = 0) -> Steps[None]:
-    """Give a run back to the queue for `code`, or give it up with `message` where no attempt is left."""
+def back(lost: Loss) -> Move:
+    """Return how a run goes back to the queue, or is given up where no attempt is left."""
+    before = lost.before
     if before.attempts < before.max_attempts:
-        yield from requeue(before, now, code, message, delay)
-    else:
-        made = "1 was made" if before.attempts == 1 else f"{before.attempts} were made"
-        yield from give_up(before, now, Message(f"{message} No attempt is left ({made}).", code, "server"))
+        why = {"code": lost.code, "message": lost.message[:_LONGEST_MESSAGE]}
+        return Move(before=before, cause=Cause.LOSE, to=RunState.QUEUED, now=lost.now, delay=lost.delay, data=why)
+    made = "1 was made" if before.attempts == 1 else f"{before.attempts} were made"
+    return given_up(before, lost.now, Message(f"{lost.message} No attempt is left ({made}).", lost.code, "server"))
 
 
-def requeue(before: Run, now: int, code: str, message: str, delay: int) -> Steps[None]:
-    """Give a run back to the queue, to be leased again after `delay` microseconds; `code` and `message` say why."""
-    why = {"code": code, "message": message[:_LONGEST_MESSAGE]}
-    yield from move(before, Cause.LOSE, RunState.QUEUED, now, delay=delay, data=why)
-
-
-def give_up(before: Run, now: int, message: Message) -> Steps[None]:
-    """Fail a run on the watchdog's own word; an adapter's later report may overrule it."""
+def given_up(before: Run, now: int, message: Message) -> Move:
+    """Return how a run fails on the watchdog's own word; an adapter's later report may overrule it."""
     report = with_error(report_of(before), message)
-    yield from move(
-        before,
-        Cause.GIVE_UP,
-        RunState.FAILED,
-        now,
-        verdict=Verdict.WATCHDOG,
-        report=report,
-    )
+    return Move(before=before, cause=Cause.GIVE_UP, to=RunState.FAILED, now=now, verdict=Verdict.WATCHDOG, report=report)

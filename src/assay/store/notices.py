@@ -49,10 +49,10 @@ def put(kind: str, target: str, job_id: str, notice: Notice, now: int) -> Steps[
     yield run("put_notice", kind=kind, target=target, job_id=job_id, key=notice.id, content=encode(notice), now=now)
 
 
-def of_runs(job: Row, moved: Iterable[tuple[Run, Status, float | None]], now: int, version: int) -> list[Notice]:
+def of_runs(job: Row, moved: Iterable[tuple[Run, Status]], now: int, version: int) -> list[Notice]:
     """Return the notices of runs that went to another public status."""
     told = msgspec.structs.asdict
-    return [of_run(_members(job), told(before), status, now, version) for before, status, _ in moved]
+    return [of_run(_members(job), told(before), status, now, version) for before, status in moved]
 
 
 def of_state(job: Row, state: str, now: int, version: int, test: bytes) -> Notice:

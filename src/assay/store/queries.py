@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import msgspec
@@ -176,7 +177,10 @@ class OpenRuns:
     """How many runs are queued, leased and running."""
 
     def steps(self) -> Steps[dict[str, int]]:
-        return {row["state"]: row["n"] for row in (yield run("queue_depth"))}
+        found: Counter[str] = Counter()
+        for row in (yield run("queue_depth")):
+            found[row["state"]] += row["n"]
+        return {state: count for state, count in found.items() if count}
 
 
 @dataclass(frozen=True)

@@ -7,33 +7,36 @@ however many there are. Who is next is decided by `model.fairness`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from assay.model.fairness import Held, Lane, Shares
+from assay.model.errors import AssayError, UnknownWorker
+from assay.model.fairness import Held, Lane, Shares, Turns
 from assay.model.forecast import Waiting
-from assay.model.plan import Context, Plan
-from assay.model.protocol import Lease
+from assay.model.protocol import Grant
 from assay.model.quotas import Quotas
+from assay.model.records import Worker
 from assay.model.states import WorkerState
-from assay.store import life
-from assay.store.base import Row, Signal, Steps, job_topic, run, run_many
-from assay.store.leases import registered
-from assay.store.rows import encode
+from assay.store.base import Row, Steps, alone, change_each, run, run_many
+from assay.store.history import event, record
+from assay.store.leases import answers_to
+from assay.store.rows import listed, worker_of
 
-_plan = msgspec.json.Decoder(Plan)
-_context = msgspec.json.Decoder(Context)
 _labels = msgspec.json.Decoder(dict[str, str])
+
+
+PATIENCE = 60_000_000
+"""Microseconds that a run waits for several GPUs before a worker keeps its own for it."""
 
 
 @dataclass(frozen=True)
 class Taken:
     """What a worker is given. `held_back`: there is more for it, but quotas stand against that for now."""
 
-    leases: list[Lease]
+    leases: list[Grant]
     held_back: bool
 
 
@@ -53,88 +56,161 @@ class TakeRuns:
     quotas: Quotas = field(default_factory=Quotas)
     free_gpus: int = 0
 
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        return ()
+
     def steps(self) -> Steps[Taken]:
-        worker = yield from registered(self.worker, self.incarnation)
-        if worker.state is not WorkerState.ACTIVE:
-            return Taken([], False)
-        lanes = [
-            lane
-            for lane in (yield from queued_lanes())
-            if lane.engine in worker.engines and has(lane, self.free_gpus, worker.labels)
-        ]
-        if not lanes:
-            return Taken([], False)
-        if len(lanes) > 1 or self.quotas != _NONE:
+        return alone(self)
+
+    @classmethod
+    def together(cls, operations: Sequence[TakeRuns]) -> Steps[list[Taken | AssayError]]:
+        rows = yield run("workers_to_change", names=listed({one.worker for one in operations}))
+        workers = {row["name"]: worker_of(row) for row in rows}
+        answers: list[Taken | AssayError] = []
+        queue: _Queue | None = None
+        for at, asked in enumerate(operations):
+            worker = workers.get(asked.worker)
+            if worker is None or not answers_to(worker.incarnation, asked.incarnation):
+                answers.append(UnknownWorker(worker=asked.worker))
+            elif worker.state is not WorkerState.ACTIVE:
+                answers.append(Taken([], False))
+            else:
+                if queue is None or queue.quotas != asked.quotas:
+                    if queue is not None:
+                        yield from queue.write()
+                    queue = yield from _Queue.look(asked.quotas)
+                wanted = sum(one.free for one in operations[at:])
+                answers.append((yield from queue.serve(asked, worker, wanted)))
+        if queue is not None:
+            yield from queue.write()
+        return answers
+
+
+class _Queue:
+    """What waits while workers are given runs in one transaction: the lanes, and who is next."""
+
+    def __init__(self, quotas: Quotas, lanes: Iterable[Lane], shares: Shares) -> None:
+        self.quotas = quotas
+        self._lanes = {lane.key: lane for lane in lanes}
+        self._shares = shares
+        self._waiting: dict[str, deque[Row]] = {}
+        """Runs of a lane that may be leased, as far as they have been looked at."""
+        self._taken: list[tuple[TakeRuns, Row]] = []
+
+    @classmethod
+    def look(cls, quotas: Quotas) -> Steps[_Queue]:
+        """Look at the queue. Where shares or quotas decide nobody else takes runs before the transaction ends."""
+        lanes = yield from queued_lanes()
+        if len(lanes) > 1 or (lanes and quotas != _NONE):
             yield run("lock_queue")
-        shares = yield from shares_of(lanes, self.quotas)
-        waiting: dict[str, deque[Row]] = {}
-        taken: list[Row] = []
-        free_gpus, lane = self.free_gpus, shares.next(lanes)
-        while lane is not None and len(taken) < self.free:
-            line = waiting.get(lane.key)
-            if line is None:
-                limit = self.free - len(taken)
-                rows = yield run("ready_in_lane", lane=lane.key, now=self.now, limit=limit)
-                line = waiting[lane.key] = deque(rows)
-            lanes.remove(lane)
-            if line and line[0]["id"] != lane.run_id:  # what stood first in the lane may not be leased yet
-                lanes.append(_led_by(lane, line[0]))
-            elif line:
-                taken.append(line.popleft())
-                shares.take(lane)
-                free_gpus -= lane.gpus
-                if line:
-                    lanes.append(_led_by(lane, line[0]))
-            lanes = [one for one in lanes if one.gpus <= free_gpus] if lane.gpus else lanes
-            lane = shares.next(lanes)
-        if len(shares.tenants) > 1:
-            for tenant in sorted(shares.moved):
-                yield run("put_share", tenant=tenant, passed=shares.pass_of(tenant))
-        yield from self._write(taken)
-        return Taken([_lease(row) for row in taken], bool(lanes) and lane is None)
+        return cls(quotas, lanes, (yield from shares_of(lanes, quotas)))
 
-    def _write(self, taken: list[Row]) -> Steps[None]:
-        worker, now, expires = self.worker, self.now, self.now + self.lease
-        leases = [{"id": row["id"], "fence": row["fence"], "worker": worker, "expires": expires} for row in taken]
-        yield run_many("take_run", leases)
-        attempts = [
-            {"run_id": row["id"], "number": row["attempts"] + 1, "fence": row["fence"] + 1, "worker": worker, "now": now}
-            for row in taken
+    def serve(self, asked: TakeRuns, worker: Worker, wanted: int) -> Steps[Taken]:
+        """Give a worker what it asks for. `wanted`: how many runs it and those after it ask for."""
+        free_gpus, keeps_gpus = asked.free_gpus, False
+        most_gpus = max(free_gpus, len(worker.gpus))
+        suiting = [
+            lane for lane in self._lanes.values() if lane.engine in worker.engines and has(lane, most_gpus, worker.labels)
         ]
-        yield run_many("insert_attempt", attempts)
-        for row in taken:
-            if row["attempts"]:  # users see that it is tried again
-                yield run("touch_job", id=row["job_id"], now=now)
-                yield Signal(job_topic(row["job_id"]))
-        events = [
-            life.event(
-                row["job_id"],
-                row["id"],
-                now,
-                "run.leased",
-                {"benchmark_index": row["idx"], "attempt": row["attempts"] + 1, "worker": worker},
-            )
-            for row in taken
-        ]
-        yield run_many("insert_event", events)
-        if taken:
-            yield from life.told(*{row["job_id"] for row in taken})
+        turns, leases = Turns(self._shares, suiting), list[Grant]()
+        while len(leases) < asked.free and (lane := turns.next()) is not None:
+            if lane.gpus > free_gpus:
+                keeps_gpus = keeps_gpus or (yield from is_kept_for(lane, asked, worker))
+                continue
+            if lane.gpus and keeps_gpus:
+                continue
+            line = yield from self._line(lane, asked.now, wanted)
+            # What stood first in the lane may not be leased yet.
+            if line and line[0]["id"] == lane.run_id:
+                for _ in range(asked.free - len(leases) if turns.over else 1):
+                    row = line.popleft()
+                    leases.append(_grant(row))
+                    self._taken.append((asked, row))
+                    self._shares.take(lane)
+                    free_gpus -= lane.gpus
+                    if not line or lane.gpus > free_gpus or self._shares.limit(lane):
+                        break
+            if following := self._follow(lane, line):
+                turns.put(following)
+        return Taken(leases, len(leases) < asked.free and bool(turns.held_back))
+
+    def _line(self, lane: Lane, now: int, wanted: int) -> Steps[deque[Row]]:
+        """Return the runs of a lane that may be leased, first come first."""
+        line = self._waiting.get(lane.key)
+        if line is None:
+            line = self._waiting[lane.key] = deque((yield run("ready_in_lane", lane=lane.key, now=now, limit=wanted)))
+        return line
+
+    def _follow(self, lane: Lane, line: deque[Row]) -> Lane | None:
+        """Return a lane with who is first in it now; None where nobody is."""
+        if not line:
+            self._lanes.pop(lane.key, None)
+            return None
+        first = line[0]
+        following = lane._replace(priority=first["priority"], run_id=first["id"], since=first["available_at"])
+        self._lanes[lane.key] = following
+        return following
+
+    def write(self) -> Steps[None]:
+        """Write what has been given, and how far each tenant is now."""
+        taken = self._taken
+        if not taken:
+            return
+        if len(self._shares.tenants) > 1:
+            passes = [{"tenant": one, "passed": self._shares.pass_of(one)} for one in sorted(self._shares.moved)]
+            yield run_many("put_share", passes)
+        yield change_each("take_run", [_taking(asked, row) for asked, row in taken])
+        yield run_many("insert_attempt", [_attempt(asked, row) for asked, row in taken])
+        again = {row["job_id"]: asked.now for asked, row in taken if row["attempts"]}
+        if again:  # users see that it is tried again
+            yield run_many("touch_job", [{"id": job_id, "now": again[job_id]} for job_id in sorted(again)])
+        yield from record([_leased(asked, row) for asked, row in taken])
 
 
-def _led_by(lane: Lane, row: Row) -> Lane:
-    return lane._replace(priority=row["priority"], run_id=row["id"])
+def _taking(asked: TakeRuns, row: Row) -> dict[str, Any]:
+    return {"id": row["id"], "fence": row["fence"], "worker": asked.worker, "expires": asked.now + asked.lease}
 
 
-def _lease(row: Row) -> Lease:
-    return Lease(
+def _attempt(asked: TakeRuns, row: Row) -> dict[str, Any]:
+    number, fence = row["attempts"] + 1, row["fence"] + 1
+    return {"run_id": row["id"], "number": number, "fence": fence, "worker": asked.worker, "now": asked.now}
+
+
+def _leased(asked: TakeRuns, row: Row) -> dict[str, Any]:
+    data = {"benchmark_index": row["idx"], "attempt": row["attempts"] + 1, "worker": asked.worker}
+    return event(row["job_id"], row["id"], asked.now, "run.leased", data)
+
+
+def _grant(row: Row) -> Grant:
+    return Grant(
         run_id=row["id"],
         job_id=row["job_id"],
         index=row["idx"],
         attempt=row["attempts"] + 1,
         fence=row["fence"] + 1,
-        plan=_plan.decode(row["plan"]),
-        context=_context.decode(row["context"]),
+        plan=msgspec.Raw(row["plan"]),
+        context=msgspec.Raw(row["context"]),
     )
+
+
+def is_kept_for(lane: Lane, asked: TakeRuns, worker: Worker) -> Steps[bool]:
+    """Say whether a worker gives its GPUs to nobody else until it has enough of them for the first run of a lane.
+
+    Runs that need fewer would otherwise go on taking each GPU that becomes free. Of the workers that could carry it out only
+    the one that lacks fewest keeps its GPUs, and only once the run has waited for a while.
+    """
+    if asked.now - lane.since < PATIENCE:
+        return False
+    rows = yield run("workers_with_gpus", alive=asked.now - asked.lease)
+    others = [(worker_of(row), row["held_gpus"]) for row in rows if row["name"] != worker.name]
+    lacks = {
+        other.name: lane.gpus - (len(other.gpus) - held)
+        for other, held in others
+        if lane.engine in other.engines and has(lane, len(other.gpus), other.labels)
+    }
+    ours = lane.gpus - asked.free_gpus
+    return all((ours, worker.name) < (lack, name) for name, lack in lacks.items())
 
 
 def has(lane: Lane, gpus: int, labels: Mapping[str, str]) -> bool:
@@ -176,7 +252,7 @@ class WholeQueue:
             for row in (yield run("held_runs"))
         ]  # fmt: skip
         passes = dict.fromkeys((line.lane.tenant for line in lines), 0.0)
-        for row in (yield run("shares", tenants=encode(sorted(passes)).decode())):
+        for row in (yield run("shares", tenants=listed(sorted(passes)))):
             passes[row["tenant"]] = row["pass"]
         return lines, running, passes
 
@@ -193,7 +269,7 @@ def shares_of(lanes: list[Lane], quotas: Quotas) -> Steps[Shares]:
         return Shares(quotas, (), dict.fromkeys(tenants, 0.0))
     held = [Held(*row) for row in (yield run("held"))]
     passes = dict.fromkeys(tenants, 0.0)
-    for row in (yield run("shares", tenants=encode(sorted(tenants)).decode())):
+    for row in (yield run("shares", tenants=listed(sorted(tenants)))):
         passes[row["tenant"]] = row["pass"]
     return Shares(quotas, held, passes)
 

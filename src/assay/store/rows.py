@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -128,3 +129,8 @@ def result_of(run: Run) -> Result | None:
 def encode(value: Any) -> bytes:
     """Return `value` as the JSON bytes that the store keeps."""
     return _encode(value)
+
+
+def listed(values: Iterable[str]) -> str:
+    """Return texts as the JSON list that statements unfold with `json_each`."""
+    return _encode(list(values)).decode()

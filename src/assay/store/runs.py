@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
-from assay.model.errors import JobIsTerminal, NotFound, StaleFence
+from assay.model.errors import AssayError, JobIsTerminal, NotFound, StaleFence
 from assay.model.plan import Context
 from assay.model.protocol import Ending
 from assay.model.records import Run
@@ -22,21 +24,15 @@ from assay.model.states import (
     Verdict,
 )
 from assay.store import life
-from assay.store.base import SLOTS, Row, Signal, Steps, run
-from assay.store.rows import report_of, run_of
+from assay.store.base import SLOTS, Row, Signal, Steps, alone, ask_each, run, run_many
+from assay.store.counting import Moved, hold, recount
+from assay.store.history import event
+from assay.store.rows import listed, report_of, run_of
 
 RETRY_DELAY = 1_000_000
 """Microseconds that a run waits for its next attempt after a temporary failure."""
 
 _context = msgspec.json.Decoder(Context)
-
-
-def _fenced(run_id: str, fence: int, asked: str = "run_to_change") -> Steps[Row]:
-    """Return the row of a run if `fence` is that of its present lease, else raise StaleFence."""
-    rows = yield run(asked, id=run_id)
-    if not rows or rows[0]["fence"] != fence or rows[0]["worker"] is None:
-        raise StaleFence(run=run_id, fence=fence)
-    return rows[0]
 
 
 def _judged(context: bytes, report: Report, result: Result) -> tuple[Report, Result]:
@@ -57,15 +53,36 @@ class StartRun:
     now: int
     at: str
 
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        return (self.run_id,)
+
     def steps(self) -> Steps[None]:
-        one = run_of((yield from _fenced(self.run_id, self.fence)))
-        if one.state not in HELD:
-            raise StaleFence(run=self.run_id, fence=self.fence)
-        if one.state is RunState.RUNNING:
-            return
-        yield run("start_attempt", run_id=one.id, number=one.attempts, now=self.now)
+        return alone(self)
+
+    @classmethod
+    def together(cls, operations: Sequence[StartRun]) -> Steps[list[AssayError | None]]:
+        rows = yield run("runs_to_change", ids=listed(one.run_id for one in operations))
+        runs = {one.id: one for one in map(run_of, rows)}
+        answers: list[AssayError | None] = []
+        started: list[tuple[StartRun, Run]] = []
+        for asked in operations:
+            one = runs.get(asked.run_id)
+            if one is None or one.fence != asked.fence or one.worker is None or one.state not in HELD:
+                answers.append(StaleFence(run=asked.run_id, fence=asked.fence))
+                continue
+            answers.append(None)
+            if one.state is not RunState.RUNNING:
+                started.append((asked, one))
+        if started:
+            attempts = [{"run_id": one.id, "number": one.attempts, "now": asked.now} for asked, one in started]
+            yield run_many("start_attempt", attempts)
+        yield from life.move([asked._move(one) for asked, one in started])
+        return answers
+
+    def _move(self, one: Run) -> life.Move:
         report = merge(Report(started_at=self.at), report_of(one))
-        yield from life.move(one, Cause.START, RunState.RUNNING, self.now, report=report)
+        return life.Move(before=one, cause=Cause.START, to=RunState.RUNNING, now=self.now, report=report)
 
 
 @dataclass(frozen=True)
@@ -83,36 +100,73 @@ class EndRun:
     grace: int
     delay: int = RETRY_DELAY
 
-    def steps(self) -> Steps[None]:
-        ending = self.ending
-        row = yield from _fenced(self.run_id, ending.fence, "run_to_end")
-        one = run_of(row)
-        yield run(
-            "end_attempt",
-            run_id=one.id,
-            number=one.attempts,
-            now=self.now,
-            outcome=ending.outcome,
-            code=ending.code,
-            message=ending.message,
-            exit_code=ending.exit_code,
-        )
-        for artifact in ending.artifacts:
-            yield run("put_artifact", run_id=one.id, **msgspec.structs.asdict(artifact))
-        if one.state in TERMINAL_RUNS:
-            yield from life.let_go(one)
-        elif ending.outcome == "completed":
-            yield from self._completed(one, row["context"])
-        elif ending.outcome == "exited":
-            yield from self._exited(one)
-        elif ending.outcome == "released":
-            yield from self._given_back(one)
-        elif ending.temporary:
-            yield from self._again(one)
-        else:
-            yield from self._failed(one)
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        return (self.run_id,)
 
-    def _completed(self, one: Run, context: bytes) -> Steps[None]:
+    def steps(self) -> Steps[None]:
+        return alone(self)
+
+    @classmethod
+    def together(cls, operations: Sequence[EndRun]) -> Steps[list[AssayError | None]]:
+        rows = yield run("runs_to_end", ids=listed(one.run_id for one in operations))
+        runs = {row["id"]: (run_of(row), row["context"]) for row in rows}
+        answers: list[AssayError | None] = []
+        ended: list[tuple[EndRun, Run]] = []
+        silent: list[tuple[EndRun, Run]] = []
+        freed: list[Run] = []
+        moves: list[life.Move] = []
+        for asked in operations:
+            one, context = runs.get(asked.run_id, (None, b""))
+            if one is None or one.fence != asked.ending.fence or one.worker is None:
+                answers.append(StaleFence(run=asked.run_id, fence=asked.ending.fence))
+                continue
+            answers.append(None)
+            ended.append((asked, one))
+            if one.state in TERMINAL_RUNS:
+                freed.append(one)
+            elif asked.ending.outcome == "exited":
+                silent.append((asked, one))
+            else:
+                moves.append(asked._move(one, context))
+        if ended:
+            yield run_many("end_attempt", [asked._attempt(one) for asked, one in ended])
+        if artifacts := [
+            {"run_id": one.id, **msgspec.structs.asdict(artifact)}
+            for asked, one in ended
+            for artifact in asked.ending.artifacts
+        ]:
+            yield run_many("put_artifact", artifacts)
+        yield from life.let_go(freed)
+        yield from life.move(moves)
+        yield from _await_reports(silent)
+        return answers
+
+    def _attempt(self, one: Run) -> dict[str, Any]:
+        """Return the parameters of `end_attempt`."""
+        ending = self.ending
+        return {
+            "run_id": one.id,
+            "number": one.attempts,
+            "now": self.now,
+            "outcome": ending.outcome,
+            "code": ending.code,
+            "message": ending.message,
+            "exit_code": ending.exit_code,
+        }
+
+    def _move(self, one: Run, context: bytes) -> life.Move:
+        ending = self.ending
+        if ending.outcome == "completed":
+            return self._completed(one, context)
+        if ending.outcome == "released":
+            text = f"The worker '{one.worker}' gave the run back."
+            return life.back(life.Loss(one, self.now, "released", text, self.delay))
+        if ending.temporary and one.attempts < one.max_attempts:
+            return life.back(life.Loss(one, self.now, ending.code, ending.message, self.delay))
+        return self._failed(one)
+
+    def _completed(self, one: Run, context: bytes) -> life.Move:
         ending = self.ending
         warning = Message(ending.warning, "evaluation_warning", "runtime") if ending.warning else None
         report = merge(report_of(one), Report(completed_at=self.at, phase="completed", warning_message=warning))
@@ -122,44 +176,38 @@ class EndRun:
             artifacts={artifact.name: {"digest": artifact.digest, "size": artifact.size} for artifact in ending.artifacts},
         )
         report, result = _judged(context, report, result)
-        yield from life.move(
-            one, Cause.FINISH, RunState.COMPLETED, self.now, verdict=Verdict.ENGINE, report=report, result=result
-        )
+        return self._finished(one, RunState.COMPLETED, report, result)
 
-    def _failed(self, one: Run) -> Steps[None]:
+    def _failed(self, one: Run) -> life.Move:
         ending = self.ending
         message = Message(ending.message, ending.code, ending.origin)
         report = merge(report_of(one), Report(completed_at=self.at, error_message=message))
-        result = None
-        if ending.metrics:
-            result = Result(metrics=ending.metrics, additional_info=ending.additional_info)
-        yield from life.move(
-            one,
-            Cause.FINISH,
-            RunState.FAILED,
-            self.now,
-            verdict=Verdict.ENGINE,
-            report=report,
-            result=result,
+        result = Result(metrics=ending.metrics, additional_info=ending.additional_info) if ending.metrics else None
+        return self._finished(one, RunState.FAILED, report, result)
+
+    def _finished(self, one: Run, to: RunState, report: Report, result: Result | None) -> life.Move:
+        return life.Move(
+            before=one, cause=Cause.FINISH, to=to, now=self.now, verdict=Verdict.ENGINE, report=report, result=result
         )
 
-    def _again(self, one: Run) -> Steps[None]:
-        if one.attempts < one.max_attempts:
-            yield from life.requeue(one, self.now, self.ending.code, self.ending.message, self.delay)
-        else:
-            yield from self._failed(one)
 
-    def _given_back(self, one: Run) -> Steps[None]:
-        text = f"The worker '{one.worker}' gave the run back."
-        yield from life.requeue_or_give_up(one, self.now, "released", text, self.delay)
-
-    def _exited(self, one: Run) -> Steps[None]:
-        """Free the slot, and leave the run running until its grace is over or somebody reports."""
-        yield run("begin_grace", id=one.id, fence=one.fence, until=self.now + self.grace, status=Status.RUNNING)
-        yield Signal(SLOTS)
-        said = {"exit_code": self.ending.exit_code, **life.facts(one)}
-        yield from life.record(one.job_id, one.id, self.now, "run.exited", said)
-        yield from life.recount(one.job_id, [(one, Status.RUNNING, None)], self.now)
+def _await_reports(silent: Sequence[tuple[EndRun, Run]]) -> Steps[None]:
+    """Free the slots of runs whose processes went silently; they run on until their grace is over or somebody reports."""
+    if not silent:
+        return
+    moved = [Moved(one, Status.RUNNING, asked.now) for asked, one in silent]
+    jobs = yield from hold(moved)
+    graces = [
+        {"id": one.id, "fence": one.fence, "until": asked.now + asked.grace, "status": Status.RUNNING}
+        for asked, one in silent
+    ]
+    yield run_many("begin_grace", graces)
+    yield Signal(SLOTS)
+    exits = [
+        event(one.job_id, one.id, asked.now, "run.exited", {"exit_code": asked.ending.exit_code, **life.facts(one)})
+        for asked, one in silent
+    ]
+    yield from recount(jobs, moved, exits)
 
 
 @dataclass(frozen=True)
@@ -183,18 +231,52 @@ class ReportRun:
     grace: int
     fence: int | None = None
 
+    @property
+    def keys(self) -> tuple[Hashable, ...]:
+        return ((self.job_id, self.index),)
+
     def steps(self) -> Steps[None]:
-        one = yield from self._run()
-        ends = self.status in (Status.COMPLETED, Status.FAILED)
-        if one.state in TERMINAL_RUNS and not (ends and one.verdict is Verdict.WATCHDOG):
-            return
-        if not ends:
-            running = self.status is Status.RUNNING
-            report = merge(report_of(one), msgspec.structs.replace(self.report, running=running))
-            if running and not report.started_at:
-                report = msgspec.structs.replace(report, started_at=self.at)
-            yield from life.revise(one, report, self.now, self.now + self.grace)
-            return
+        return alone(self)
+
+    @classmethod
+    def together(cls, operations: Sequence[ReportRun]) -> Steps[list[AssayError | None]]:
+        places = sorted((one.job_id, one.index) for one in operations)
+        rows = yield ask_each("run_to_report", [{"job_id": job_id, "idx": index} for job_id, index in places])
+        runs = {(row["job_id"], row["idx"]): row for row in rows}
+        answers: list[AssayError | None] = []
+        revisions: list[life.Revision] = []
+        moves: list[life.Move] = []
+        for asked in operations:
+            row = runs.get((asked.job_id, asked.index))
+            try:
+                one = yield from asked._run(row)
+            except AssayError as refusal:
+                answers.append(refusal)
+                continue
+            answers.append(None)
+            if one.state in TERMINAL_RUNS and not (asked._ends and one.verdict is Verdict.WATCHDOG):
+                continue
+            if asked._ends:
+                assert row is not None
+                moves.append(asked._move(one, row["context"]))
+            else:
+                revisions.append(asked._revision(one))
+        yield from life.revise(revisions)
+        yield from life.move(moves)
+        return answers
+
+    @property
+    def _ends(self) -> bool:
+        return self.status in (Status.COMPLETED, Status.FAILED)
+
+    def _revision(self, one: Run) -> life.Revision:
+        running = self.status is Status.RUNNING
+        report = merge(report_of(one), msgspec.structs.replace(self.report, running=running))
+        if running and not report.started_at:
+            report = msgspec.structs.replace(report, started_at=self.at)
+        return life.Revision(one, report, self.now, self.now + self.grace)
+
+    def _move(self, one: Run, context: bytes) -> life.Move:
         before = report_of(one)
         if one.state in TERMINAL_RUNS:
             before = msgspec.structs.replace(before, error_message=None)
@@ -203,34 +285,36 @@ class ReportRun:
             report = msgspec.structs.replace(report, completed_at=self.at)
         result = self.result or Result()
         if self.status is Status.COMPLETED or result.metrics:
-            (row,) = yield run("plan", run_id=one.id)
-            report, result = _judged(row["context"], report, result)
-        yield from life.move(
-            one,
-            Cause.REPORT,
-            RunState(self.status.value),
-            self.now,
+            report, result = _judged(context, report, result)
+        return life.Move(
+            before=one,
+            cause=Cause.REPORT,
+            to=RunState(self.status.value),
+            now=self.now,
             verdict=Verdict.ADAPTER,
             report=report,
             result=result,
             keep_lease=one.state in HELD,
         )
 
-    def _run(self) -> Steps[Run]:
+    def _run(self, row: Row | None) -> Steps[Run]:
         """Return the run that the report is about, once it is clear that the report may be taken."""
-        rows = yield run("run_to_report", job_id=self.job_id, idx=self.index)
-        job = rows or (yield run("job_version", id=self.job_id))
-        if not job or self.tenant not in (None, job[0]["tenant"]):
+        job = row or next(iter((yield run("job_version", id=self.job_id))), None)
+        if job is None or self.tenant not in (None, job["tenant"]):
             raise NotFound(kind="evaluation job", id=self.job_id)
-        job_state = job[0]["job_state" if rows else "state"]
-        known = rows and (rows[0]["provider_id"], rows[0]["benchmark_id"]) == (self.provider_id, self.benchmark_id)
-        overrules = known and rows[0]["verdict"] == Verdict.WATCHDOG
+        job_state = job["state"] if row is None else row["job_state"]
+        one = (
+            run_of(row)
+            if row and (row["provider_id"], row["benchmark_id"]) == (self.provider_id, self.benchmark_id)
+            else None
+        )
+        overrules = one is not None and one.verdict is Verdict.WATCHDOG
         # A gateway repeats a report whose answer was lost; the repetition is no error.
-        repeated = known and self.fence is not None and rows[0]["verdict"] == Verdict.ADAPTER
+        repeated = one is not None and self.fence is not None and one.verdict is Verdict.ADAPTER
         if job_state in TERMINAL_JOBS and not (overrules or repeated):
             raise JobIsTerminal(id=self.job_id, wanted="running", state=job_state)
-        if not known:
+        if one is None:
             raise NotFound(kind="benchmark", id=self.benchmark_id)
-        if self.fence is not None and rows[0]["fence"] != self.fence:
-            raise StaleFence(run=rows[0]["id"], fence=self.fence)
-        return run_of(rows[0])
+        if self.fence is not None and one.fence != self.fence:
+            raise StaleFence(run=one.id, fence=self.fence)
+        return one

@@ -25,11 +25,12 @@ QUEUE_LOCK: Final = 0x61737361_79717565
 """PostgreSQL's advisory lock of whoever hands out slots by shares and quotas."""
 
 DIALECTS: Final[dict[str, dict[str, str]]] = {
-    # SQLite has one writer, so its rows need no locks.
+    # SQLite has one writer, so its rows need no locks, and says itself how many rows a statement has changed.
     "sqlite": {
         "{for_update}": "",
         "{for_update_of_run}": "",
         "{skip_locked}": "",
+        "{returning}": "",
         "{event}": "VALUES (:job_id, :run_id, :at, :type, :data)",
         "{lock_queue}": "SELECT 1",
         "{shared_time}": "SELECT NULL AS at",
@@ -44,6 +45,7 @@ DIALECTS: Final[dict[str, dict[str, str]]] = {
         "{for_update}": "FOR NO KEY UPDATE",
         "{for_update_of_run}": "FOR NO KEY UPDATE OF r",
         "{skip_locked}": "SKIP LOCKED",
+        "{returning}": "RETURNING id",
         "{event}": "SELECT id, :run_id, :at, :type, :data FROM jobs WHERE id = :job_id FOR NO KEY UPDATE",
         "{lock_queue}": f"SELECT pg_advisory_xact_lock({QUEUE_LOCK})",
         "{shared_time}": "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS at",

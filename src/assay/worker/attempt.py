@@ -203,6 +203,7 @@ class Attempt:
             folder = laying.result()
             self._laid_out = digest
         finally:
+            self._progress.phase = ""  # from now on the engine or the adapter says which it is
             for task in (laying, stopping):
                 task.cancel()
             await asyncio.gather(laying, stopping, return_exceptions=True)

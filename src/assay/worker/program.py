@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _STOP_S = 5.0
 _SWEEP_S = 60.0
+_LOOK_S = 3.0
+"""Between two looks for engines that have been installed."""
 _REFUSALS = 3
 """Registrations in a row that may be worth nothing before their lease is over."""
 _PATIENCE_S = 2.0
@@ -118,17 +120,17 @@ class _Worker:
         await asyncio.to_thread(shutil.rmtree, self._hosts_dir, ignore_errors=True)
         await asyncio.to_thread(folders.sweep, self._runs_dir, options.keep_folders_s)
         site = Site(options.engines_dir, self._hosts_dir, options.max_log_bytes, options.run_timeout_s, self._marker)
-        self._executors = executors(site)
-        for executor in self._executors.values():
-            executor.begin()
+        await self._find_engines(site)
         gateway = Gateway()
         await gateway.start()
         sweeping = asyncio.create_task(self._sweep())
         async with WorkerApi(options.server, options.key, options.name) as api:
+            looking = asyncio.create_task(self._announce_engines(api, site))
             try:
                 await self._serve(api, gateway)
             finally:
                 sweeping.cancel()
+                await eventloop.end(looking)
                 await self._end_all(drop=self._orphaned)
                 for executor in self._executors.values():
                     await executor.close()
@@ -136,6 +138,25 @@ class _Worker:
                 await asyncio.to_thread(tree.kill_marked, self._marker)
             if not self._orphaned:
                 await self._take_leave(api)
+
+    async def _find_engines(self, site: Site) -> bool:
+        """Take into use the engines that have been installed since the last look; say whether there are any."""
+        new = await asyncio.to_thread(executors, site, self._executors.keys())
+        for executor in new.values():
+            executor.begin()
+        self._executors |= new
+        return bool(new)
+
+    async def _announce_engines(self, api: WorkerApi, site: Site) -> None:
+        """Tell the server of engines that are installed while this worker works, for ever."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                if await self._find_engines(site):
+                    await api.register(self._registration())
+                    log.info("engines: %s", ", ".join(sorted(self._executors)))
+            except (OSError, ServerGone, Refused) as error:
+                log.warning("engines that were installed meanwhile are announced with the next registration: %s", error)
 
     async def _sweep(self) -> None:
         """Delete the folders of runs that have been kept for long enough, for ever."""
@@ -190,23 +211,10 @@ class _Worker:
 
     async def _register(self, api: WorkerApi) -> Registered | None:
         """Register, however long the server takes to come up; None when told to stop meanwhile."""
-        engines = {name: executor.version for name, executor in self._executors.items()}
-        registration = Registration(
-            name=self._options.name,
-            incarnation=self._incarnation,
-            slots=self._options.slots,
-            engines=engines,
-            version=__version__,
-            protocol=PROTOCOL,
-            cpus=machine.cpus(),
-            memory=machine.memory(),
-            gpus=self._gpus,
-            labels=dict(self._options.labels),
-        )
         pause = 0.05
         while not self._stopping.is_set():
             try:
-                terms = await api.register(registration)
+                terms = await api.register(self._registration())
             except Refused as refusal:
                 if refusal.status in (401, 403):
                     raise BadRequest(error=f"{self._options.server} does not take this worker: {refusal}") from refusal
@@ -226,6 +234,20 @@ class _Worker:
                     raise BadRequest(error=f"{ours}, and {theirs}. Install the same version of Assay on both.")
                 return terms
         return None
+
+    def _registration(self) -> Registration:
+        return Registration(
+            name=self._options.name,
+            incarnation=self._incarnation,
+            slots=self._options.slots,
+            engines={name: executor.version for name, executor in self._executors.items()},
+            version=__version__,
+            protocol=PROTOCOL,
+            cpus=machine.cpus(),
+            memory=machine.memory(),
+            gpus=self._gpus,
+            labels=dict(self._options.labels),
+        )
 
     async def _lease(self, api: WorkerApi, place: Place) -> None:
         """Keep the slots busy. Returns when the server does not know this worker any more, or it has been drained."""

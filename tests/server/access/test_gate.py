@@ -117,7 +117,7 @@ def test_a_key_may_be_bound_to_addresses(tmp_path: Path) -> None:
 def test_a_server_for_others_does_not_start_without_a_key(tmp_path: Path) -> None:
     said = refusal("--data", str(tmp_path / "data"), "--host", "0.0.0.0")
     assert "others can reach this address, and there is no API key yet" in said
-    assert "`assay keys create NAME --role admin --offline`" in said
+    assert "`assay keys create NAME --role admin --all-tenants --offline`" in said
     first_key(tmp_path / "data")
     with serving(tmp_path, "--host", "0.0.0.0") as served:
         assert served.api.get(JOBS).code == "unauthorized"

@@ -198,7 +198,7 @@ def test_without_a_key_in_the_store_nothing_is_asked_for_but_keys_cannot_be_made
     assert api.get("/metrics").status == 200
     reply = api.post(KEYS, {"name": "x", "roles": ["admin"]})
     assert (reply.status, reply.code) == (401, "unauthorized")
-    assert "`assay keys create NAME --role admin --offline`" in reply.message
+    assert "`assay keys create NAME --role admin --all-tenants --offline`" in reply.message
     lost = api.get(JOBS, authorization="Bearer assay_000000000000_" + "0" * 64)
     assert (lost.status, lost.code) == (401, "invalid_key")
 

@@ -45,7 +45,9 @@ _FOR_WORKERS = (
     "Give `assay worker` an API key with the role worker (--key-file), or start server and worker with the same "
     "ASSAY_WORKER_KEY in the environment."
 )
-_FIRST_KEY = "Make the first one with `assay keys create NAME --role admin --offline` where the server keeps its data."
+FIRST_KEY = "assay keys create NAME --role admin --all-tenants --offline"
+"""The command that makes a key where there is none yet to make others with."""
+_FIRST_KEY = f"Make the first one with `{FIRST_KEY}` where the server keeps its data."
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from assay.scheduler.identifiers import now
 from assay.server.body import read_json
 from assay.server.evalhub.jobs import require_owner_of_job, submitted
 from assay.server.evalhub.paging import Window, kept_page, page_of
-from assay.server.evalhub.queries import Parameters, index_of, list_match, matches, scalar_match
+from assay.server.evalhub.queries import Parameters, index_of, matches
 from assay.server.permissions import author
 from assay.server.respond import dump, no_content
 from assay.server.services import caller, services
@@ -26,16 +26,16 @@ async def page(request: Request) -> Response:
 
     async def make(parameters: Parameters) -> bytes:
         window = Window.of(parameters, at.settings.max_page_items)
-        scalars = {name: scalar_match(value) for name in ("id", "name", "category") if (value := parameters.text(name))}
-        provider, tags = parameters.text("provider_id"), parameters.text("tags")
+        scalars = {name: match for name in ("id", "name", "category") if (match := parameters.scalar(name))}
+        provider, tags = parameters.scalar("provider_id"), parameters.listed("tags")
         parameters.only_known(LIST_PARAMETERS)
         found = [
             {"provider_id": entry.id, **benchmark}
             for entry in await at.offerings.entries("provider", tenant)
-            if not provider or matches(scalar_match(provider), {entry.id})
+            if not provider or matches(provider, {entry.id})
             for benchmark in entry.body["benchmarks"]
             if all(matches(match, {benchmark[name]}) for name, match in scalars.items())
-            and (not tags or matches(list_match(tags), set(benchmark.get("tags", []))))
+            and (not tags or matches(tags, set(benchmark.get("tags", []))))
         ]
         return page_of(parameters, window, len(found), map(dump, window.of_list(found)))
 

@@ -87,7 +87,9 @@ def _text(rows: Any) -> str:
 
 
 def _safe(cell: Any) -> Any:
-    """Return a cell that a spreadsheet will not take for a formula."""
+    """Return a cell in the words of JSON that a spreadsheet will not take for a formula."""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 

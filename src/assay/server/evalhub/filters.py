@@ -7,7 +7,7 @@ import datetime
 from assay.model.errors import BadQueryValue
 from assay.model.ids import first_id
 from assay.model.submission import rfc3339
-from assay.server.evalhub.queries import Parameters, list_match, scalar_match
+from assay.server.evalhub.queries import Parameters
 from assay.store.pages import JobFilter
 
 _SCALARS = {
@@ -33,9 +33,9 @@ PARAMETERS = (
 
 def job_filter(parameters: Parameters, tenant: str) -> JobFilter:
     """Return the filter that a request asks for. Raises BadQueryValue."""
-    matches = {column: scalar_match(value) for name, column in _SCALARS.items() if (value := parameters.text(name))}
-    if value := parameters.text("tags"):
-        matches["tag"] = list_match(value)
+    matches = {column: match for name, column in _SCALARS.items() if (match := parameters.scalar(name))}
+    if tags := parameters.listed("tags"):
+        matches["tag"] = tags
     since, before = _moment(parameters, "created_after"), _moment(parameters, "created_before")
     return JobFilter(tenant, matches, since, before)
 

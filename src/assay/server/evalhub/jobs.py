@@ -127,6 +127,8 @@ async def delete(request: Request) -> Response:
     """Cancel a job, or delete it for good with `hard_delete=true`."""
     at, job_id = services(request), request.path_params["job_id"]
     tenant = caller(request).tenant
+    if await _version(at, tenant, job_id) is None:
+        raise NotFound(kind="evaluation job", id=job_id)
     hard = Parameters(request).flag("hard_delete")
     await require_owner_of_job(request, job_id)
     if hard:

@@ -14,6 +14,11 @@ from assay.store.pages import Match
 _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_SIGNS = re.compile(r"[,|]")
+_MOST_VALUES = 100
+"""Most values of one filter. Each is a part of the statement that the database is asked, and those have a limit."""
+_SHOWN = 100
+"""As much of a filter with too many values is repeated in the refusal."""
 
 
 class Parameters:
@@ -54,6 +59,16 @@ class Parameters:
             raise BadQueryValue(name=name, kind="boolean", value=value)
         return value in _TRUE if value else default
 
+    def scalar(self, name: str) -> Match | None:
+        """Return the filter on a single-valued member, None if not given. Raises BadQueryValue for too many values."""
+        value = self._filter(name)
+        return scalar_match(value) if value else None
+
+    def listed(self, name: str) -> Match | None:
+        """Return the filter on a list, None if not given. Raises BadQueryValue for too many values."""
+        value = self._filter(name)
+        return list_match(value) if value else None
+
     def only_known(self, allowed: Sequence[str]) -> None:
         """Raise UnknownQuery for the first parameter that is not in `allowed`."""
         for name in self._values:
@@ -68,6 +83,13 @@ class Parameters:
             query = dict(sorted({**self._values, "offset": [str(offset + limit)]}.items()))
             links["next"] = {"href": f"{self._path}?{urlencode(query, doseq=True)}"}
         return links
+
+    def _filter(self, name: str) -> str:
+        value = self.text(name)
+        if len(_SIGNS.findall(value)) >= _MOST_VALUES:
+            shown = value[:_SHOWN] + "…" if len(value) > _SHOWN else value
+            raise BadQueryValue(name=name, kind=f"filter of at most {_MOST_VALUES} values", value=shown)
+        return value
 
     def _first(self, name: str) -> str:
         return (self._values.get(name) or [""])[0]
@@ -85,7 +107,7 @@ def scalar_match(value: str) -> Match:
 
     The whole value counts as one of the alternatives too, since names may contain commas.
     """
-    parts = [part for part in re.split(r"[,|]", value) if part]
+    parts = [part for part in _SIGNS.split(value) if part]
     wanted = [part for part in parts if not part.startswith("!")]
     if len(parts) > 1 and wanted:
         wanted.append(value)

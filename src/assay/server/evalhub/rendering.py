@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from assay.model.collections import MERGED
 from assay.model.exports import COMPLETED, MLFLOW, OCI, Export
 from assay.model.messages import CREATED, job_message
 from assay.model.offering import POD_NAMES
@@ -21,6 +22,7 @@ from assay.scheduler.identifiers import rfc3339
 from assay.server.respond import dump, escape
 from assay.store.rows import report_of, result_of
 
+_MERGED = f'"{MERGED}":'.encode()
 _exports_decoder = msgspec.json.Decoder(dict[str, Export])
 
 
@@ -83,14 +85,21 @@ def _exports(job: Job) -> dict[str, Any]:
 def _spec(job: Job, runs: list[Run]) -> bytes:
     """Return what was posted, and with it the commits that test data were found to be."""
     found = {run.index: sha for run in runs if b"resolved_sha" in run.report and (sha := report_of(run).resolved_sha)}
-    if not found:
+    if not found and not (job.collection and _MERGED in job.spec):
         return job.spec
     spec = msgspec.json.decode(job.spec)
-    for index, sha in found.items():
-        listed = spec.get("benchmarks", [])
-        if index < len(listed) and "test_data_ref" in listed[index]:
-            listed[index]["test_data_ref"].setdefault("resolved_sha", sha)
+    named = spec.get("collection", {})
+    listed = named.pop(MERGED, []) if job.collection else spec.get("benchmarks", [])
+    known = {index: sha for index, sha in found.items() if index < len(listed) and "test_data_ref" in listed[index]}
+    for index, sha in known.items():
+        listed[index]["test_data_ref"].setdefault("resolved_sha", sha)
+    if job.collection and known:
+        spec["collection"] = {"id": named["id"], "benchmarks": listed, **_but(named, "id", "benchmarks")}
     return msgspec.json.encode(spec)
+
+
+def _but(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}
 
 
 def _message(job: Job, runs: list[Run]) -> Message:

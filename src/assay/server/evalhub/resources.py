@@ -25,7 +25,7 @@ from assay.scheduler.identifiers import new_id, now
 from assay.scheduler.offerings import of_resource
 from assay.server.body import read_json
 from assay.server.evalhub.paging import Window, kept_page, page_of
-from assay.server.evalhub.queries import Parameters, list_match, matches, scalar_match
+from assay.server.evalhub.queries import Parameters, matches
 from assay.server.evalhub.rendering import entry_document
 from assay.server.evalhub.unknown import warning_of
 from assay.server.permissions import author, code_of_resource, require_code_permission, require_owner
@@ -51,6 +51,8 @@ class Face:
     read_only: type[AssayError]
     rules: patching.Rules
     parameters: Sequence[str]
+    patches_first: bool = False
+    """Whether a patch of a read-only entry is applied, and refused for what it makes of it, before that is said."""
 
     def read(self, body: Any) -> dict[str, Any]:
         """Return a normalised body. Raises InvalidJson, ValidationFailed."""
@@ -113,17 +115,19 @@ class Face:
         at = services(request)
         limit = at.settings.max_body_bytes
         operations = await read_json(request, limit, lambda posted: patching.read(posted, self.rules))
-        self._writable(request, await self._entry(request, at))
+        entry = await self._entry(request, at)
 
-        def change(before: Resource) -> dict[str, Any]:
+        def change(before: Resource | Entry) -> dict[str, Any]:
             shape, _ = KINDS[self.kind]
             patched = patching.apply(shape, before.body, operations)
             owned = {name: patched[name] for name in _OWNED if patched.get(name)}
-            order = owned.get("pinned_order", 0)
-            if not isinstance(order, int) or isinstance(order, bool) or order < 0:
-                raise ValidationFailed(error="pinned_order must be 0 or positive")
+            if "pinned_order" in owned:
+                owned["pinned_order"] = _read_order(owned["pinned_order"])
             return owned | self.read(patched)
 
+        if entry.is_system and self.patches_first:
+            await asyncio.to_thread(change, entry)
+        self._writable(request, entry)
         return await self._change(request, at, change)
 
     async def delete(self, request: Request) -> Response:
@@ -208,6 +212,15 @@ class Face:
         return json_bytes(_document(entry, True, counts.get(entry.id, 0)) + b"\n", status, headers)
 
 
+def _read_order(value: Any) -> int:
+    """Return the place of a collection. Raises InvalidJson for what is no whole number of 64 bits, ValidationFailed."""
+    failures: list[shapes.Failure] = []
+    order = shapes.Integer(least=0).read(value, "pinned_order", failures)
+    if failures:
+        raise ValidationFailed(error="pinned_order must be 0 or positive")
+    return order
+
+
 class _Filter:
     """The filters of a list request."""
 
@@ -218,9 +231,9 @@ class _Filter:
         if scope not in ("", "system", "tenant"):
             raise QueryValueNotAllowed(name="scope", values="system|tenant")
         self._scope = scope
-        self._scalars = {name: scalar_match(value) for name in ("name", "category") if (value := parameters.text(name))}
-        self._owner = scalar_match(owner) if owner else None
-        self._lists = {name: list_match(value) for name in ("tags", *_LISTS) if (value := parameters.text(name))}
+        self._scalars = {name: match for name in ("name", "category") if (match := parameters.scalar(name))}
+        self._owner = parameters.scalar("owner")
+        self._lists = {name: match for name in ("tags", *_LISTS) if (match := parameters.listed(name))}
         self.sort_by = parameters.text("sort_by")
         if self.sort_by and self.sort_by.removeprefix("-") not in SORTS:
             raise QueryValueNotAllowed(name="sort_by", values="|".join(SORTS))
@@ -257,6 +270,7 @@ PROVIDERS = Face(
     ReadOnlyProvider,
     patching.PROVIDER_RULES,
     (*_COMMON, "benchmarks", "name", "tags", "owner", "scope"),
+    patches_first=True,
 )
 COLLECTIONS = Face(
     "collection",

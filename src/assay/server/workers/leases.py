@@ -10,7 +10,15 @@ from starlette.responses import Response
 from assay import __version__
 from assay.model.errors import BadRequest, ProtocolMismatch
 from assay.model.placement import problem
-from assay.model.protocol import PROTOCOL, Heartbeat, HeartbeatAnswer, LeaseAnswer, LeaseRequest, Registered, Registration
+from assay.model.protocol import (
+    PROTOCOL,
+    GrantAnswer,
+    Heartbeat,
+    HeartbeatAnswer,
+    LeaseRequest,
+    Registered,
+    Registration,
+)
 from assay.model.states import WorkerState
 from assay.scheduler.identifiers import now
 from assay.server.body import read_struct
@@ -63,7 +71,7 @@ async def lease(request: Request) -> Response:
             left = deadline - loop.time()
             # A worker that is to end must not wait here for runs that it will not get.
             if taken.leases or left <= 0 or at.store.signals.closed or state is WorkerState.DRAINING:
-                return json_response(LeaseAnswer(taken.leases, state=state))
+                return json_response(GrantAnswer(leases=taken.leases, state=state))
             if taken.held_back and not held_back:  # from now on a slot that becomes free counts, too
                 held_back = True
                 continue
@@ -71,7 +79,7 @@ async def lease(request: Request) -> Response:
             tickets = [told.waiter, *([more.waiter] if more else [])]
             await asyncio.wait(tickets, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             if told.waiter.done():
-                return json_response(LeaseAnswer([], check=True))
+                return json_response(GrantAnswer(leases=[], check=True))
         finally:
             told.drop()
             if more:

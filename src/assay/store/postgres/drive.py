@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from assay.store.base import News, Operation, Row, Statement, TooManyStatements
+from assay.store.base import Each, News, NotChanged, Operation, Row, Statement, TooManyStatements
 from assay.store.postgres.translate import arguments, translate
 from assay.store.statements import statements
 
@@ -28,14 +28,26 @@ async def drive(connection: Any, operation: Operation[T], news: list[News], *, s
                     raise TooManyStatements
                 done = True
                 sql, names = translate(step.sql or named[step.name])
-                if step.many is None:
-                    rows = await connection.fetch(sql, *arguments(names, step.parameters))
-                else:
-                    rows = []
-                    await connection.executemany(sql, [arguments(names, one) for one in step.many])
+                rows = await _execute(connection, step, sql, names)
             else:
                 news.append(step)
                 rows = []
             step = steps.send(rows)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
+
+
+async def _execute(connection: Any, step: Statement, sql: str, names: tuple[str, ...]) -> list[Row]:
+    """Execute a statement, several times in one round trip where it has several sets of parameters; return its rows."""
+    if step.many is None:
+        return await connection.fetch(sql, *arguments(names, step.parameters))  # type: ignore[no-any-return]
+    every = [arguments(names, one) for one in step.many]
+    if step.each is Each.WRITES:
+        await connection.executemany(sql, every)
+        return []
+    rows: list[Row] = await connection.fetchmany(sql, every)
+    if step.each is Each.ASKS:
+        return rows
+    if len(rows) != len(every):
+        raise NotChanged(step.name)
+    return []

@@ -1,6 +1,7 @@
 """Writes with group commit, as SQLite's writer does: what arrived during the last commit is one transaction.
 
-Should one operation of a group be refused, the group is undone and run again with a savepoint around each.
+Should an operation of a group be undone, or several that are carried out together, the group is undone and run again with a
+savepoint around each operation.
 
 Two servers may want the same rows, each in another order, or make the same thing twice. PostgreSQL then ends one of the
 transactions, and its operations are repeated one by one; their steps are generators made anew each time, so nothing of the
@@ -14,6 +15,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -21,6 +23,7 @@ import asyncpg
 from assay.model.errors import AssayError, StoreUnavailable
 from assay.store.base import News, Operation, Signal
 from assay.store.changes import Changes
+from assay.store.grouping import Unit, each_alone, units
 from assay.store.postgres.announcements import Announcements
 from assay.store.postgres.connection import CONFLICTS, FAILURES, explain
 from assay.store.postgres.drive import drive
@@ -37,6 +40,9 @@ _STATEMENT_ERRORS = (
     asyncpg.ProgramLimitExceededError,
 )
 """What one operation's own statement is to blame for; the others of its group go on."""
+
+
+_UNWRITTEN = "could not be written"
 
 
 class _UndoGroup(Exception):
@@ -98,44 +104,52 @@ class Writer:
 
     async def _commit(self, group: list[_Call]) -> list[list[Any]]:
         """Commit a group; return one list of results for each call."""
-        operations = [operation for call in group for operation in call.operations]
+        calls = [call.operations for call in group]
         try:
             try:
-                results = await self._together(operations, savepoints=False)
+                results = await self._together(units(calls))
             except _UndoGroup:
-                results = await self._together(operations, savepoints=True)
+                results = await self._together(each_alone(calls), savepoints=True)
         except CONFLICTS:
-            results = [await self._alone(operation) for operation in operations]
+            results = [await self._alone(unit.operations[0]) for unit in each_alone(calls)]
         remaining = iter(results)
-        return [[next(remaining) for _ in call.operations] for call in group]
+        return [list(islice(remaining, len(operations))) for operations in calls]
 
     async def _alone(self, operation: Operation[Any]) -> Any:
         for attempt in range(_TRIES):
             try:
-                return (await self._together([operation], savepoints=False))[0]
+                return (await self._together([Unit([operation], [0])]))[0]
             except asyncpg.UniqueViolationError:
                 if attempt:  # what is there now was there before it began
-                    return _broken(operation)
+                    return Unit([operation], [0]).broken(_UNWRITTEN)
             except CONFLICTS:
                 await asyncio.sleep(0.01 * 2**attempt)
         return StoreUnavailable(error="other servers hold the same rows", remedy="wait a moment")
 
-    async def _together(self, operations: list[Operation[Any]], *, savepoints: bool) -> list[Any]:
-        """Run operations in one transaction. Raises CONFLICTS and _UndoGroup, with nothing written."""
+    async def _together(self, every: list[Unit], *, savepoints: bool = False) -> list[Any]:
+        """Run units in one transaction; return the answer of each operation, in the order of their places.
+
+        Raises CONFLICTS and _UndoGroup, with nothing written.
+        """
         news: list[News] = []
+        count = sum(len(unit.places) for unit in every)
+        answers: list[Any] = [None] * count
         try:
             async with self._pool.acquire() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
-                    results = []
-                    for operation in operations:
-                        results.append(await self._run(connection, operation, news, savepoints))
-                        if isinstance(results[-1], AssayError) and not savepoints:
-                            if len(operations) > 1:
+                    for unit in every:
+                        result = await self._run(connection, unit, news, savepoints)
+                        if isinstance(result, AssayError):
+                            if count > 1 and not savepoints:
                                 raise _UndoGroup
-                            await transaction.rollback()
-                            return results
+                            result = [result]
+                        for place, answer in zip(unit.places, result, strict=True):
+                            answers[place] = answer
+                    if count == 1 and isinstance(answers[0], AssayError):
+                        await transaction.rollback()
+                        return answers
                     topics = {one.topic for one in news if isinstance(one, Signal)}
                     messages = self._announcements.messages(topics)
                     await self._announcements.send(connection, messages)
@@ -147,38 +161,38 @@ class Writer:
         except (*CONFLICTS, _UndoGroup):
             raise
         except FAILURES as error:
-            log.error("a group of %d operations was not written: %s", len(operations), type(error).__name__)
+            log.error("a group of %d operations was not written: %s", count, type(error).__name__)
             self.failure = explain(error)
-            return [self.failure] * len(operations)
+            return [self.failure] * count
         except Exception:  # the writer must outlive whatever it is
-            log.exception("a group of %d operations was not written", len(operations))
+            log.exception("a group of %d operations was not written", count)
             self.failure = AssayError(error="the change could not be written")
-            return [self.failure] * len(operations)
+            return [self.failure] * count
         self.failure = None
         if news:
             self._announcements.announce(topics, messages)
             self._changes.tell([one for one in news if not isinstance(one, Signal)])
-        return results
+        return answers
 
-    async def _run(self, connection: Any, operation: Operation[Any], news: list[News], in_savepoint: bool) -> Any:
-        """Run one operation; return its result, or the error for which it is to be (in a savepoint: was) undone."""
+    async def _run(self, connection: Any, unit: Unit, news: list[News], in_savepoint: bool) -> list[Any] | AssayError:
+        """Run a unit; return its results, or the error for which it is to be (in a savepoint: was) undone."""
         own: list[News] = []
         savepoint = connection.transaction() if in_savepoint else None
         if savepoint:
             await savepoint.start()
+        result: list[Any] | AssayError
         try:
-            result = await drive(connection, operation, own)
+            result = await drive(connection, unit, own)
         except AssayError as refusal:
             result = refusal
         except CONFLICTS:
             raise
         except _STATEMENT_ERRORS:
-            result = _broken(operation)
+            result = unit.broken(_UNWRITTEN)
         except FAILURES:
             raise
         except Exception:
-            log.exception("%s failed", type(operation).__name__)
-            result = AssayError(error=f"{type(operation).__name__} failed")
+            result = unit.broken("failed")
         else:
             news += own
             if savepoint:
@@ -187,9 +201,3 @@ class Writer:
         if savepoint:
             await savepoint.rollback()
         return result
-
-
-def _broken(operation: Operation[Any]) -> AssayError:
-    """Note the error in hand; return the one for the caller."""
-    log.exception("%s broke a rule of the schema", type(operation).__name__)
-    return AssayError(error=f"{type(operation).__name__} could not be written")

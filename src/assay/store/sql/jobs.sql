@@ -17,11 +17,11 @@ INSERT INTO idempotency_keys (tenant, key, digest, job_id) VALUES (:tenant, :key
 -- name: idempotency_key
 SELECT job_id, digest FROM idempotency_keys WHERE tenant = :tenant AND key = :key
 
--- name: job_to_change
+-- name: jobs_to_change
 SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test, exports,
        n_pending, n_running, n_completed, n_failed, n_cancelled,
-       (SELECT provider_id FROM runs WHERE job_id = :id AND idx = 0) AS first_provider, {watched} AS watched
-FROM jobs WHERE id = :id {for_update}
+       (SELECT provider_id FROM runs r WHERE r.job_id = jobs.id AND r.idx = 0) AS first_provider, {watched} AS watched
+FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id {for_update}
 
 -- name: job_version
 SELECT tenant, version, state FROM jobs WHERE id = :id
@@ -35,7 +35,7 @@ FROM jobs j JOIN job_specs s ON s.job_id = j.id WHERE j.id = :id
 UPDATE jobs SET state = :state, cancelled = :cancelled, updated_at = :now, version = version + 1, test = :test, exports = :exports,
   n_pending = :n_pending, n_running = :n_running, n_completed = :n_completed, n_failed = :n_failed,
   n_cancelled = :n_cancelled
-WHERE id = :id
+WHERE id = :id {returning}
 
 -- name: touch_job
 UPDATE jobs SET updated_at = CASE WHEN updated_at > :now THEN updated_at ELSE :now END, version = version + 1 WHERE id = :id

@@ -11,6 +11,10 @@ FROM workers ORDER BY name
 -- name: registered_worker
 SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers WHERE name = :name
 
+-- name: workers_to_change
+SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers
+WHERE name IN (SELECT value FROM json_each(:names)) ORDER BY name {for_update}
+
 -- name: worker_to_change
 SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced FROM workers WHERE name = :name
 {for_update}
@@ -62,7 +66,7 @@ SELECT (SELECT min(lease_expires_at) FROM runs WHERE lease_expires_at IS NOT NUL
 -- name: take_run
 UPDATE runs SET state = 'leased', fence = fence + 1, attempts = attempts + 1, worker = :worker,
   lease_expires_at = :expires
-WHERE id = :id AND state = 'queued' AND fence = :fence
+WHERE id = :id AND state = 'queued' AND fence = :fence {returning}
 
 -- name: insert_attempt
 INSERT INTO attempts (run_id, number, fence, worker, leased_at) VALUES (:run_id, :number, :fence, :worker, :now)
@@ -88,7 +92,11 @@ WHERE id = :id AND fence = :fence AND worker = :worker RETURNING id
 UPDATE runs SET worker = NULL, lease_expires_at = NULL WHERE id = :id AND fence = :fence
 
 -- name: queue_depth
-SELECT state, count(*) AS n FROM runs WHERE state IN ('queued', 'leased', 'running') GROUP BY state
+SELECT 'queued' AS state, count(*) AS n FROM runs WHERE state = 'queued'
+UNION ALL
+SELECT state, count(*) AS n FROM runs WHERE worker IS NOT NULL AND (state = 'leased' OR state = 'running') GROUP BY state
+UNION ALL
+SELECT 'running' AS state, count(*) AS n FROM runs WHERE grace_until IS NOT NULL AND worker IS NULL
 
 -- name: begin_grace
 UPDATE runs SET state = 'running', status = :status, worker = NULL, lease_expires_at = NULL, grace_until = :until

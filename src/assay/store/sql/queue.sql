@@ -7,11 +7,11 @@ WITH RECURSIVE first (id) AS (
           ORDER BY n.lane, n.priority DESC, n.id LIMIT 1)
   FROM first JOIN runs r ON r.id = first.id
 )
-SELECT r.lane, r.tenant, r.owner, r.provider_id, r.engine, r.gpus, r.labels, r.priority, r.id
+SELECT r.lane, r.tenant, r.owner, r.provider_id, r.engine, r.gpus, r.labels, r.priority, r.id, r.available_at
 FROM first CROSS JOIN runs r ON r.id = first.id
 
 -- name: ready_in_lane
-SELECT r.id, r.job_id, r.idx, r.attempts, r.fence, r.priority, p.plan, p.context
+SELECT r.id, r.job_id, r.idx, r.attempts, r.fence, r.priority, r.available_at, p.plan, p.context
 FROM runs r INDEXED BY runs_queue JOIN plans p ON p.run_id = r.id
 WHERE r.state = 'queued' AND r.lane = :lane AND r.available_at <= :now
 ORDER BY r.priority DESC, r.id LIMIT :limit {for_update_of_run} {skip_locked}
@@ -29,6 +29,11 @@ SELECT tenant, pass FROM shares WHERE tenant IN (SELECT value FROM json_each(:te
 
 -- name: put_share
 INSERT INTO shares (tenant, pass) VALUES (:tenant, :passed) ON CONFLICT (tenant) DO UPDATE SET pass = excluded.pass
+
+-- name: workers_with_gpus
+SELECT name, incarnation, slots, engines, version, registered_at, seen_at, state, announced,
+  (SELECT CAST(coalesce(sum(r.gpus), 0) AS BIGINT) FROM runs r WHERE r.worker = workers.name) AS held_gpus
+FROM workers WHERE state = 'active' AND seen_at > :alive
 
 -- name: lock_queue
 {lock_queue}

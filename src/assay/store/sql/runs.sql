@@ -7,12 +7,13 @@ VALUES (:id, :job_id, :idx, :provider_id, :benchmark_id, :engine, 'queued', 'pen
 -- name: insert_plan
 INSERT INTO plans (run_id, digest, plan, context, snapshot) VALUES (:run_id, :digest, :plan, :context, :snapshot)
 
--- name: run_to_change
-SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE r.id = :id {for_update_of_run}
+-- name: runs_to_change
+SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
+WHERE r.id IN (SELECT value FROM json_each(:ids)) ORDER BY r.id {for_update_of_run}
 
--- name: run_to_end
+-- name: runs_to_end
 SELECT {run}, x.result, p.context FROM runs r JOIN plans p ON p.run_id = r.id LEFT JOIN results x ON x.run_id = r.id
-WHERE r.id = :id {for_update_of_run}
+WHERE r.id IN (SELECT value FROM json_each(:ids)) ORDER BY r.id {for_update_of_run}
 
 -- name: run
 SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id WHERE r.id = :id
@@ -22,7 +23,8 @@ SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.job_id = :job_id AND r.idx = :idx {for_update_of_run}
 
 -- name: run_to_report
-SELECT {run}, x.result, j.tenant, j.state AS job_state FROM jobs j JOIN runs r ON r.job_id = j.id LEFT JOIN results x ON x.run_id = r.id
+SELECT {run}, x.result, j.tenant, j.state AS job_state, p.context FROM jobs j JOIN runs r ON r.job_id = j.id
+JOIN plans p ON p.run_id = r.id LEFT JOIN results x ON x.run_id = r.id
 WHERE j.id = :job_id AND r.idx = :idx {for_update_of_run}
 
 -- name: runs_of_job
@@ -40,10 +42,10 @@ SELECT plan, context, digest FROM plans WHERE run_id = :run_id
 UPDATE runs SET state = :to, status = :status, worker = :worker, lease_expires_at = :lease_expires_at,
   grace_until = :grace_until, finished_at = :finished_at, verdict = :verdict, report = :report,
   queued_at = :queued_at, available_at = :available_at, done = :done, total = :total
-WHERE id = :id AND state = :from AND fence = :fence RETURNING id
+WHERE id = :id AND state = :from AND fence = :fence {returning}
 
 -- name: revise_run
-UPDATE runs SET status = :status, report = :report WHERE id = :id AND state = :state AND fence = :fence
+UPDATE runs SET status = :status, report = :report WHERE id = :id AND state = :state AND fence = :fence {returning}
 
 -- name: extend_grace
 UPDATE runs SET grace_until = :until WHERE id = :id AND grace_until IS NOT NULL
@@ -56,9 +58,9 @@ ON CONFLICT (run_id) DO UPDATE SET result = excluded.result
 DELETE FROM results WHERE run_id = :run_id
 
 -- name: judged_runs
-SELECT r.idx, p.context, x.result FROM runs r
+SELECT r.job_id, r.idx, p.context, x.result FROM runs r
 JOIN plans p ON p.run_id = r.id JOIN results x ON x.run_id = r.id
-WHERE r.job_id = :job_id ORDER BY r.idx
+WHERE r.job_id IN (SELECT value FROM json_each(:jobs)) ORDER BY r.job_id, r.idx
 
 -- name: put_artifact
 INSERT INTO artifacts (run_id, name, digest, size, media_type) VALUES (:run_id, :name, :digest, :size, :media_type)

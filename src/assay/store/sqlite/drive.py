@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Generator
 from typing import TypeVar
 
-from assay.store.base import News, Operation, Row, Statement, TooManyStatements
+from assay.store.base import Each, News, NotChanged, Operation, Row, Statement, TooManyStatements
+from assay.store.sqlite.several import execute_each
 from assay.store.statements import statements
 
 T = TypeVar("T")
@@ -24,8 +25,13 @@ def paced(connection: sqlite3.Connection, operation: Operation[T], news: list[Ne
                 sql = step.sql or named[step.name]
                 if step.many is None:
                     rows = connection.execute(sql, step.parameters).fetchall()
+                elif step.each is Each.ASKS:
+                    rows = [row for one in step.many for row in connection.execute(sql, one).fetchall()]
                 else:
-                    rows = connection.executemany(sql, step.many).fetchall()
+                    rows = []
+                    changed = execute_each(connection, sql, step.many)
+                    if step.each is Each.CHANGES and changed != len(step.many):
+                        raise NotChanged(step.name)
                 yield
             else:
                 news.append(step)

@@ -1,12 +1,13 @@
 """The writer: the only one that writes, with group commit.
 
-It takes everything that arrived during the last commit, runs one operation after another, commits once and only then
-answers. A refused operation is undone alone: most are refused before they have written anything; should one have, the group
-is undone and run again with a SAVEPOINT around each. When the database itself fails, nothing of the group was written and
-every caller is told.
+It takes everything that arrived during the last commit, runs it unit by unit (`store.grouping`), commits once and only then
+answers. A refused operation is undone alone: most are refused before they have written anything; should one have, or should
+several that are carried out together go wrong, the group is undone and run again with a SAVEPOINT around each operation.
+When the database itself fails, nothing of the group was written and every caller is told.
 
 Statements take microseconds and are executed on the event loop, a short while at a time: in a thread beside it each would
-wait for the interpreter's lock, which costs more than the statement. What waits for the disk, the COMMIT, has a thread.
+wait for the interpreter's lock, which costs more than the statement. What waits for the disk, the COMMIT, has a thread, but
+for disks that are quicker than the way there and back (`Pace`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -24,9 +26,11 @@ from typing import Any, NamedTuple
 from assay.model.errors import AssayError, StoreUnavailable
 from assay.store.base import News, Operation, Signal
 from assay.store.changes import Changes
+from assay.store.grouping import Unit, each_alone, units
 from assay.store.signals import LocalSignals
 from assay.store.sqlite.connection import explain
 from assay.store.sqlite.drive import paced
+from assay.store.sqlite.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +71,7 @@ class Writer:
         """What the last group failed of; None once one has been written."""
         self._loop = asyncio.get_running_loop()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="assay-commit")
+        self._pace = Pace()
         self._task = self._loop.create_task(self._work(), name="assay-writer")
 
     @property
@@ -121,7 +126,7 @@ class Writer:
             except _UndoGroup:
                 self._connection.execute("ROLLBACK")
                 answers, news = await self._run_all(group, savepoints=True)
-            await self._loop.run_in_executor(self._disk, self._connection.execute, "COMMIT")
+            await self._commit()
         except sqlite3.Error as error:
             log.error("a group of %d calls was not written: %s", len(group), error)
             self._undo()
@@ -130,61 +135,81 @@ class Writer:
         self.failure = None
         return answers, news
 
+    async def _commit(self) -> None:
+        began = perf_counter()
+        if self._pace.quick:
+            self._connection.execute("COMMIT")
+            self._pace.note(perf_counter() - began)
+        else:
+            self._pace.note(await self._loop.run_in_executor(self._disk, self._timed_commit))
+
+    def _timed_commit(self) -> float:
+        """Commit, in the thread; return the seconds that the disk took."""
+        began = perf_counter()
+        self._connection.execute("COMMIT")
+        return perf_counter() - began
+
     async def _run_all(self, group: list[_Call], *, savepoints: bool) -> tuple[list[list[Any]], list[News]]:
         """Run a group in a new transaction; return results and news. Raises _UndoGroup, only without savepoints."""
+        calls = [call.operations for call in group]
+        answers: list[Any] = [None] * sum(map(len, calls))
         news: list[News] = []
         self._yield_at = perf_counter() + _SLICE
         self._connection.execute("BEGIN IMMEDIATE")
         run = self._run_in_savepoint if savepoints else self._run
-        return [[await run(operation, news) for operation in call.operations] for call in group], news
+        for unit in each_alone(calls) if savepoints else units(calls):
+            for place, answer in zip(unit.places, await run(unit, news), strict=True):
+                answers[place] = answer
+        every = iter(answers)
+        return [list(islice(every, len(operations))) for operations in calls], news
 
-    async def _run(self, operation: Operation[Any], news: list[News]) -> Any:
-        """Run one operation; return its result or the error that refused it. Raises _UndoGroup."""
+    async def _run(self, unit: Unit, news: list[News]) -> list[Any]:
+        """Run a unit; return the result of each operation or the error that refused it. Raises _UndoGroup."""
         written = self._connection.total_changes
         own: list[News] = []
-        result = await self._attempt(operation, own)
+        result = await self._attempt(unit, own)
         if not isinstance(result, AssayError):
             news += own
-        elif self._connection.total_changes != written:
+            return result
+        if len(unit.places) > 1 or self._connection.total_changes != written:
             raise _UndoGroup
-        return result
+        return [result]
 
-    async def _run_in_savepoint(self, operation: Operation[Any], news: list[News]) -> Any:
+    async def _run_in_savepoint(self, unit: Unit, news: list[News]) -> list[Any]:
         """Run one operation in a savepoint of its own; return its result or the error that undid it."""
         execute = self._connection.execute
         execute("SAVEPOINT operation")
         own: list[News] = []
-        result = await self._attempt(operation, own)
-        if not isinstance(result, AssayError):
-            news += own
-        else:
+        result = await self._attempt(unit, own)
+        if isinstance(result, AssayError):
             execute("ROLLBACK TO operation")
+            result = [result]
+        else:
+            news += own
         execute("RELEASE operation")
         return result
 
-    async def _attempt(self, operation: Operation[Any], news: list[News]) -> Any:
-        """Carry out an operation; return its result or the error that refused it."""
+    async def _attempt(self, unit: Unit, news: list[News]) -> list[Any] | AssayError:
+        """Carry out a unit; return its results, or the error that refused it as a whole."""
         try:
-            return await self._drive(operation, news)
+            return await self._drive(unit, news)
         except AssayError as refusal:
             return refusal
         except sqlite3.Error as error:
             if not self._connection.in_transaction or _is_environmental(error):
                 raise
-            log.exception("%s broke a rule of the schema", type(operation).__name__)
-            return AssayError(error=f"{type(operation).__name__} could not be written")
+            return unit.broken("could not be written")
         except Exception:
-            log.exception("%s failed", type(operation).__name__)
-            return AssayError(error=f"{type(operation).__name__} failed")
+            return unit.broken("failed")
 
-    async def _drive(self, operation: Operation[Any], news: list[News]) -> Any:
-        """Execute an operation's statements, and let others use the event loop between two of them when it is time."""
-        steps = paced(self._connection, operation, news)
+    async def _drive(self, unit: Unit, news: list[News]) -> list[Any]:
+        """Execute a unit's statements, and let others use the event loop between two of them when it is time."""
+        steps = paced(self._connection, unit, news)
         while True:
             try:
                 next(steps)
             except StopIteration as stop:
-                return stop.value
+                return stop.value  # type: ignore[no-any-return]
             if perf_counter() > self._yield_at:
                 await asyncio.sleep(0)
                 self._yield_at = perf_counter() + _SLICE

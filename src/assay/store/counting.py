@@ -1,0 +1,161 @@
+"""Keeps what jobs say of their runs: counters, derived state, score, the time of the last change.
+
+Whoever changes runs first takes hold of their jobs, in an order that all share, then writes, then recounts: each job once,
+however many of its runs have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from assay.model.plan import Context
+from assay.model.records import Run
+from assay.model.results import BenchmarkTest, Result
+from assay.model.scores import Criteria, job_test
+from assay.model.states import TERMINAL_JOBS, JobState, Status, job_state
+from assay.store import notices
+from assay.store.base import Row, Signal, Steps, change_each, job_topic, run, run_many
+from assay.store.changes import JobMoved, RunMoved
+from assay.store.exports import schedule
+from assay.store.history import event, record
+from assay.store.rows import encode, listed
+
+_context = msgspec.json.Decoder(Context)
+_result = msgspec.json.Decoder(Result)
+_STATES: Final = {state.value: state for state in JobState}
+_COLUMNS: Final = {status: f"n_{status.value}" for status in Status}
+
+
+class Moved(NamedTuple):
+    """A run as it was, its public status from `now` on, and the seconds that it took, if it ended of itself."""
+
+    before: Run
+    status: Status
+    now: int
+    seconds: float | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the run counts elsewhere now."""
+        return self.status is not self.before.status
+
+
+class Tally(NamedTuple):
+    """What a job says of its runs from now on."""
+
+    row: Row
+    """The job as it was."""
+    now: int
+    moved: list[Moved]
+    counts: dict[Status, int]
+    state: JobState
+    cancelled: bool
+
+    @property
+    def before(self) -> JobState:
+        return _STATES[self.row["state"]]
+
+    @property
+    def changes(self) -> bool:
+        """Whether the job goes to another state."""
+        return self.state is not self.before
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether its score is to be computed: it has just been completed."""
+        return self.state is JobState.COMPLETED and self.changes
+
+
+def hold(moved: Sequence[Moved], cancelled: Collection[str] = ()) -> Steps[dict[str, Row]]:
+    """Return the jobs whose counters change, by id, kept from others for this transaction."""
+    ids = sorted({one.before.job_id for one in moved if one.counts}.union(cancelled))
+    if not ids:
+        return {}
+    return {row["id"]: row for row in (yield run("jobs_to_change", ids=listed(ids)))}
+
+
+def recount(
+    held: Mapping[str, Row], moved: Sequence[Moved], events: Sequence[dict[str, Any]], cancelled: Collection[str] = ()
+) -> Steps[None]:
+    """Bring jobs that are held, or whose runs changed otherwise, up to date; tell who counts and who asked to be told.
+
+    `events` are those of the runs; they are recorded before those of the jobs. `cancelled` are jobs that their user has
+    cancelled as a whole.
+    """
+    of_job: dict[str, list[Moved]] = {}
+    for one in moved:
+        of_job.setdefault(one.before.job_id, []).append(one)
+    if touched := [{"id": id_, "now": max(one.now for one in of_job[id_])} for id_ in sorted(of_job.keys() - held.keys())]:
+        yield run_many("touch_job", touched)
+    tallies = [_tally(held[id_], of_job[id_], id_ in cancelled) for id_ in held]
+    tests = yield from _tests([job for job in tallies if job.is_judged])
+    changes = []
+    for job in tallies:
+        test = tests.get(job.row["id"], job.row["test"] if job.state is JobState.COMPLETED and not job.changes else b"")
+        exports = job.row["exports"]
+        if exports and job.state in TERMINAL_JOBS:
+            exports = yield from schedule(job.row["id"], exports, job.now)
+        changes.append(_row(job, test, exports))
+    if changes:
+        yield change_each("update_job", changes)
+    ours = [event(job.row["id"], "", job.now, f"job.{job.state}", {}) for job in tallies if job.changes]
+    yield from record([*events, *ours])
+    for job, change in zip(tallies, changes, strict=True):
+        yield from _tell(job, change["test"])
+    for job_id in of_job:
+        yield Signal(job_topic(job_id))
+
+
+def _tally(row: Row, moved: list[Moved], cancel: bool) -> Tally:
+    counts = {status: row[column] for status, column in _COLUMNS.items()}
+    for one in moved:
+        counts[one.before.status] -= 1
+        counts[one.status] += 1
+    cancelled = cancel or bool(row["cancelled"])
+    return Tally(row, max(one.now for one in moved), moved, counts, job_state(counts, cancelled), cancelled)
+
+
+def _row(one: Tally, test: bytes, exports: bytes) -> dict[str, Any]:
+    """Return the parameters of `update_job`."""
+    numbers = {column: one.counts[status] for status, column in _COLUMNS.items()}
+    row: dict[str, Any] = {"id": one.row["id"], "state": one.state, "cancelled": int(one.cancelled), "now": one.now}
+    return row | {"test": test, "exports": exports} | numbers
+
+
+def _tests(completed: Sequence[Tally]) -> Steps[dict[str, bytes]]:
+    """Return the JSON of the weighted tests of completed jobs, by id; empty where no benchmark was judged."""
+    if not completed:
+        return {}
+    judged: dict[str, list[tuple[int, Criteria, BenchmarkTest]]] = {one.row["id"]: [] for one in completed}
+    for row in (yield run("judged_runs", jobs=listed(judged))):
+        test = _result.decode(row["result"]).test
+        if test is not None:
+            judged[row["job_id"]].append((row["idx"], _context.decode(row["context"]).criteria, test))
+    verdicts = {one.row["id"]: job_test(judged[one.row["id"]], one.row["threshold"]) for one in completed}
+    return {job_id: encode(verdict) if verdict else b"" for job_id, verdict in verdicts.items()}
+
+
+def _tell(one: Tally, test: bytes) -> Steps[None]:
+    """Tell those who count what became of a job and its runs, and put the notices of it into the outbox."""
+    row, moved = one.row, [run for run in one.moved if run.counts]
+    for before, status, _, seconds in moved:
+        yield RunMoved(row["tenant"], before.provider_id, before.benchmark_id, status, seconds)
+    if one.changes:
+        age_s = (one.now - row["created_at"]) / 1_000_000
+        yield JobMoved(row["tenant"], row["first_provider"], row["collection"], one.before, one.state, age_s)
+    if row["watched"]:
+        version = row["version"] + 1
+        news = notices.of_runs(row, ((run.before, run.status) for run in moved), one.now, version)
+        if one.changes:
+            news.append(notices.of_state(row, one.state, one.now, version, test))
+        yield from notices.tell(row["id"], row["tenant"], news, one.now)
+
+
+def told_anew(job_id: str, now: int) -> Steps[None]:
+    """Export the card of a job again: nothing that counts has changed, but a benchmark has more to say."""
+    (row,) = yield run("jobs_to_change", ids=listed([job_id]))
+    if row["exports"] and row["state"] in TERMINAL_JOBS:
+        yield run("set_job_exports", id=job_id, exports=(yield from schedule(job_id, row["exports"], now)))
