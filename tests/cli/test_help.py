@@ -62,7 +62,7 @@ def test_listing_jobs_loads_nothing_heavy(server: FakeServer) -> None:
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     code_, modules = json.loads(done.stdout.strip().splitlines()[-1])
     assert code_ == 0
-    heavy = {"rich", "aiohttp", "starlette", "granian", "yaml", "msgspec", "asyncio", "sqlite3", "httpx"}
+    heavy = {"rich", "aiohttp", "starlette", "granian", "uvicorn", "yaml", "msgspec", "asyncio", "sqlite3", "httpx"}
     assert heavy.isdisjoint(modules)
 
 

@@ -47,19 +47,21 @@ CHANGES_OPEN_JOBS = {"reportBenchmark", "cancelBenchmark", "deleteJob"}
 """Operations that an ended job refuses: most of their cases are about one that waits."""
 CONSTANT = {"metrics", "openapi", "docs", "health"}
 """Operations that take nothing but headers: a few cases are enough."""
+_TOO_LARGE = 413
 _SETTINGS: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 
 
 @schemathesis.check
 def refuses_invalid_data(ctx: Any, response: Any, case: Any) -> bool | None:
-    """Invalid data are refused. What is sent may be valid although the case was meant not to be: an empty value of a query
-    is as if it were not given, a body that is null as if it were empty, and what was made invalid may not be part of the
-    body in the end."""
+    """Invalid data are refused, be it for their size.
+
+    What is sent may be valid although the case was meant not to be: an empty value of a query is as if it were not given, a
+    body that is null as if it were empty, and what was made invalid may not be part of the body in the end.
+    """
     raw = case.operation.schema.raw_schema
     described = case.operation.definition.raw.get("requestBody")
-    if case.body is None or any(
-        value == "" for _, value in parse_qsl(urlsplit(response.request.url).query, keep_blank_values=True)
-    ):
+    blank = any(value == "" for _, value in parse_qsl(urlsplit(response.request.url).query, keep_blank_values=True))
+    if case.body is None or blank or response.status_code == _TOO_LARGE:
         return None
     if described and not case.query:
         (content,) = described["content"].values()

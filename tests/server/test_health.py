@@ -41,6 +41,20 @@ def test_requests_are_counted_by_route_and_status(api: Api) -> None:
     assert metric(api, unknown) == before + 3
 
 
+def test_an_answer_out_of_memory_is_an_answer_like_any_other(api: Api) -> None:
+    counted = 'assay_http_requests_total{method="GET",route="/api/v1/health",status="200"}'
+    before = metric(api, counted)
+    origin = "http://localhost:3000"
+    replies = [api.get("/api/v1/health", x_global_transaction_id="a"), api.get("/api/v1/health", origin=origin)]
+    replies += [api.get("/api/v1/health") for _ in range(20)]
+    assert [reply.status for reply in replies] == [200] * 22
+    assert replies[0].headers["x-global-transaction-id"] == "a"
+    assert replies[1].headers["access-control-allow-origin"] == origin
+    assert len({reply.headers["x-global-transaction-id"] for reply in replies}) == 22
+    assert len({reply.text for reply in replies}) < 22, "none was out of memory"
+    assert metric(api, counted) == before + 22
+
+
 def test_unknown_paths_and_methods_do_not_make_new_series(api: Api) -> None:
     api.get("/warm-up")
     api.call("BREW", "/warm-up")

@@ -150,6 +150,13 @@ class Reference:
                     run.lose(now)
         self.workers[name] = incarnation, frozenset(engines)
 
+    def dismiss(self, name: str, incarnation: str, now: int) -> None:
+        engines = self._engines(name, incarnation)
+        for run in self.runs:
+            if run.worker == name:
+                run.lose(now)
+        self.workers[name] = "", engines
+
     def take(self, name: str, incarnation: str, free: int, now: int) -> list[tuple[str, int, int]]:
         engines = self._engines(name, incarnation)
         queued = [run for run in self.runs if run.state is RunState.QUEUED and run.available_at <= now]
@@ -240,7 +247,7 @@ class Reference:
 
     def _engines(self, name: str, incarnation: str) -> frozenset[str]:
         known, engines = self.workers.get(name, (None, frozenset()))
-        if known != incarnation:
+        if known != incarnation or not incarnation:
             raise UnknownWorker(worker=name)
         return engines
 

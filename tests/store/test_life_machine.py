@@ -20,7 +20,7 @@ from assay.model.results import Report
 from assay.model.states import HELD, TERMINAL_RUNS, Status, Verdict
 from assay.store.base import Operation
 from assay.store.jobs import CancelJob, CancelRun, CreateJob, DeleteJob
-from assay.store.leases import LINGER, LapseGraces, LapseLeases, RegisterWorker, RenewLeases
+from assay.store.leases import LINGER, DismissWorker, LapseGraces, LapseLeases, RegisterWorker, RenewLeases
 from assay.store.queries import AttemptsOfRun, JobWithRuns
 from assay.store.queue import TakeRuns
 from assay.store.rows import report_of
@@ -136,6 +136,15 @@ class LifeMachine(RuleBasedStateMachine):
             RegisterWorker(registration, self.life.now),
             lambda: self.reference.register(name, incarnation, engines, self.life.now),
         )
+
+    @rule(name=WORKERS, stale=SELDOM, really=SELDOM)
+    def dismiss(self, name: str, stale: bool, really: bool) -> None:
+        if really:
+            incarnation = self.incarnation(name, stale)
+            self.both(
+                DismissWorker(name, incarnation, self.life.now),
+                lambda: self.reference.dismiss(name, incarnation, self.life.now),
+            )
 
     @rule(name=WORKERS, free=st.integers(0, 4).map(lambda few: 4 - few), stale=SELDOM)
     def take(self, name: str, free: int, stale: bool) -> None:

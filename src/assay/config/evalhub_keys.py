@@ -66,7 +66,7 @@ def database(value: Any) -> str | None:
     return f"file:{path}"
 
 
-_GRANIAN = "Assay's HTTP server does not bound the time of an answer; log answers have service.log_stream_timeout"
+_ANSWERS = "Assay's HTTP server does not bound the time of an answer; log answers have service.log_stream_timeout"
 _POOL = "Assay sizes its pool of connections itself"
 _PODS = "it is for pods, and this server runs evaluations as processes"
 
@@ -78,7 +78,7 @@ KEYS = (
     Key("service.tls_cert_file", "tls_cert_file"),
     Key("service.tls_key_file", "tls_key_file"),
     Key("service.read_timeout", "read_timeout_seconds", _timeout),
-    Key("service.write_timeout", without_effect=_GRANIAN),
+    Key("service.write_timeout", without_effect=_ANSWERS),
     Key("service.read_header_timeout", without_effect="service.idle_timeout bounds that time too"),
     Key("service.idle_timeout", "idle_timeout_seconds", _timeout),
     Key("service.max_header_bytes", "max_header_bytes", _head),

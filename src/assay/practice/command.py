@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,18 +69,6 @@ def practice_model(host: str, port: int, api_key_file: Path | None, parent_pipe:
         serve(host, port, options)
     except CannotListen as error:
         raise _StartError(str(error)) from None
-    _leave()
-
-
-def _leave() -> None:
-    """End the process without taking the interpreter apart.
-
-    A thread of granian may still be letting go of Python objects; if the interpreter goes first, it
-    aborts the process.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
 
 
 def _api_key(file: Path | None) -> str | None:

@@ -13,7 +13,7 @@ def serve(host: str, port: int, options: Options) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Prints `practice model ready on http://HOST:PORT/v1` once it accepts connections. Port 0 picks a free one. Raises
-    CannotListen. End the process with `os._exit` after it returns (see `assay.listening`).
+    CannotListen.
     """
     listener = listening.bind(host, port)
     with listener:

@@ -6,10 +6,11 @@ Everything else belongs to the handlers.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-import random
 import time
+import uuid
 from contextlib import nullcontext
 from typing import Any
 from urllib.parse import quote
@@ -18,11 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from assay.listening import Whole
 from assay.model.errors import AssayError, MethodNotAllowed, NoWebSocket, OriginNotAllowed, PlainNotFound
 from assay.server import origins
-from assay.server.access.gate import Asked, Gate
+from assay.server.access.gate import NOBODY, Asked, Gate
 from assay.server.metrics.requests import NOT_FOUND, OTHER_METHOD
-from assay.server.respond import REQUEST_ID, error_response, no_content
+from assay.server.respond import REQUEST_ID, JsonResponse, error_response, no_content
 from assay.server.routes import Route, Table
 from assay.server.services import Caller, Services
 from assay.server.streams.answer import LiveAnswer, Refusal, turn_out
@@ -30,8 +32,52 @@ from assay.server.streams.answer import LiveAnswer, Refusal, turn_out
 log = logging.getLogger(__name__)
 
 _ID_HEADER = REQUEST_ID.lower().encode()
+_OWN = frozenset({_ID_HEADER, b"origin"})
+"""The headers that are read here."""
+_IDS_BEGIN = str(uuid.uuid4())[:24]
+_ids = itertools.count(1)
+_BODILESS = frozenset({"GET", "HEAD"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Methods that are counted by name; what else a client may think of must not make new series."""
+
+
+class _Received:
+    """What is received of a request's body, counted."""
+
+    __slots__ = ("_receive", "bytes")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive, self.bytes = receive, 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self.bytes += len(message.get("body", b""))
+        return message
+
+
+class _Sent:
+    """What is sent as an answer, counted, with the headers `added`."""
+
+    __slots__ = ("_added", "_send", "bytes", "status")
+
+    def __init__(self, send: Send, added: list[tuple[bytes, bytes]]) -> None:
+        self._send, self._added = send, added
+        self.status, self.bytes = 500, 0
+
+    async def __call__(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self._added]
+        elif kind == "http.response.body":
+            self.bytes += len(message.get("body", b""))
+        elif kind == "websocket.accept":
+            self.status = 101
+        elif kind == "websocket.send":
+            self.bytes += len(message["text"])
+        elif kind == "http.response.pathsend":
+            self.bytes += os.stat(message["path"]).st_size
+        await self._send(message)
 
 
 class App:
@@ -41,84 +87,97 @@ class App:
         self.table, self.services, self.gate = table, services, gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            return
-        opened = scope
-        live = scope["type"] == "websocket"
+        opened, live = scope, scope["type"] == "websocket"
         if live:  # to all that looks at a request it is the GET by which it begins
             scope = {**scope, "type": "http", "method": "GET"}
+        elif scope["type"] != "http":
+            return
         began = time.perf_counter()
-        request_id, origin, asked = _identity(scope)
-        tenant = ""
         method = scope["method"] if scope["method"] in _METHODS else OTHER_METHOD
         counted = self.services.metrics.requests
-        received = sent = 0
+        request_id, origin = _identity(scope)
         scope["assay.services"] = self.services
         scope["assay.table"] = self.table
         scope["assay.request_id"] = request_id
-
-        async def receive_counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            return message
-
-        request = Request(scope, receive_counted)
-        found = self.table.find(scope["path"])
-        route: Route | None = None
-        who: Caller | None = None
-        status = 500
         added: list[tuple[bytes, bytes]] = [(_ID_HEADER, request_id.encode("latin-1"))]
-        settings = self.services.settings
-        ours = origin is None or origins.permitted(
-            origin, request.headers.get("host", ""), settings.host, settings.allowed_origins
-        )
+        received = None if method in _BODILESS else _Received(receive)
+        request = Request(scope, received or receive)
+        ours = origin is None or self._permitted(origin, request)
         if origin is not None and ours:
             added += origins.headers(origin.encode("latin-1"))
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status, sent
-            kind = message["type"]
-            if kind == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], *added]
-            elif kind == "http.response.body":
-                sent += len(message.get("body", b""))
-            elif kind == "websocket.accept":
-                status = 101
-            elif kind == "websocket.send":
-                sent += len(message["text"])
-            elif kind == "http.response.pathsend":
-                sent += os.stat(message["path"]).st_size
-            await send(message)
-
-        counted.began(method)
+        route, tenant = None, ""
+        who: Caller | None = None
+        counted.active[method] += 1
         try:
             if scope["method"] == "OPTIONS":
                 response = no_content()
             else:
-                route = _route(found, scope, None if ours else origin, live)
-                who = scope["assay.caller"] = await self.gate.admit(asked, route, added)
-                tenant = who.tenant
+                route = _route(self.table.find(scope["path"]), scope, None if ours else origin, live)
+                if self.gate.is_open(route):
+                    scope["assay.caller"] = NOBODY
+                else:
+                    who = scope["assay.caller"] = await self.gate.admit(Asked.by(scope), route, added)
+                    tenant = who.tenant
                 response = await route.handler(request)
         except AssayError as error:
             response = self._refused(error, scope, request_id)
         except Exception:
             log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             response = error_response(AssayError(error=f"see the server's log for request {request_id}"), request_id)
-        if live and not isinstance(response, LiveAnswer):
-            response = Refusal(response, unheard=not ours)
-        staying = self.gate.stay(who, asked) if who and route and route.lasts else nullcontext()
         try:
-            with staying as stay:
-                await response(opened, receive, send_with_id)
-            if stay and stay.error:
-                text = f": {stay.error}\n\n" if isinstance(response, LiveAnswer) else f"\n[{stay.error}]\n"
-                await turn_out(error_response(stay.error, request_id) if live else text.encode(), send_with_id)
+            if type(response) is JsonResponse and not live:  # nearly every answer is one
+                status, size = response.status_code, len(response.body)
+                headers = response.raw_headers + added
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": response.body})
+            else:
+                if live and not isinstance(response, LiveAnswer):
+                    response = Refusal(response, unheard=not ours)
+                sent = _Sent(send, added)
+                staying = self.gate.stay(who, Asked.by(scope)) if who and route and route.lasts else nullcontext()
+                with staying as stay:
+                    await response(opened, receive, sent)
+                if stay and stay.error:
+                    text = f": {stay.error}\n\n" if isinstance(response, LiveAnswer) else f"\n[{stay.error}]\n"
+                    await turn_out(error_response(stay.error, request_id) if live else text.encode(), sent)
+                status, size = sent.status, sent.bytes
         finally:
-            counted.ended(method)
-        seconds, path = time.perf_counter() - began, route.path if route else NOT_FOUND
-        counted.observe(path, method, status, seconds, tenant, scope["http_version"], received, sent)
+            counted.active[method] -= 1
+        counted.observe(
+            route.path if route else NOT_FOUND,
+            method,
+            status,
+            time.perf_counter() - began,
+            tenant,
+            scope["http_version"],
+            received.bytes if received else 0,
+            size,
+        )
+
+    def at_once(self, scope: Scope) -> Whole | None:
+        """Answer a request that needs nobody's leave and whose answer is kept; None for every other.
+
+        A server that asks for this before it calls the application is spared a task, which is most of what such an answer
+        costs.
+        """
+        route = self.table.at_once.get(scope["path"])
+        if route is None or route.kept is None or scope["method"] != route.method or not self.gate.is_open(route):
+            return None
+        began = time.perf_counter()
+        request_id, origin = _identity(scope)
+        response = route.kept(self.services) if origin is None else None
+        if response is None:
+            return None
+        status, body = response.status_code, bytes(response.body)
+        seconds = time.perf_counter() - began
+        self.services.metrics.requests.observe(
+            route.path, route.method, status, seconds, "", scope["http_version"], 0, len(body)
+        )
+        return status, [*response.raw_headers, (_ID_HEADER, request_id.encode("latin-1"))], body
+
+    def _permitted(self, origin: str, request: Request) -> bool:
+        settings = self.services.settings
+        return origins.permitted(origin, request.headers.get("host", ""), settings.host, settings.allowed_origins)
 
     def _refused(self, error: AssayError, scope: Scope, request_id: str) -> Response:
         if isinstance(error, PlainNotFound):
@@ -131,35 +190,22 @@ class App:
         return error_response(error, request_id)
 
 
-def _identity(scope: Scope) -> tuple[str, str | None, Asked]:
-    """Return the caller's request id (a new one, if it sent no sane one), the origin of the page that it is, and what the
-    gate asks for. Of a header that is sent twice the first counts, but for those that proxies add to.
+def _identity(scope: Scope) -> tuple[str, str | None]:
+    """Return the caller's request id (a new one, if it sent no sane one), and the origin of the page that it is.
+
+    An id of ours is a UUID. It names a request in logs and protects nothing, so within a process they are counted.
     """
     request_id, origin = "", None
-    client = scope.get("client")
-    asked = Asked(client[0] if client else "")
     for name, value in scope["headers"]:
+        if name not in _OWN:
+            continue
         if name == b"origin":
             origin = value.decode("latin-1")
-        elif name == b"x-tenant":
-            asked.tenant = asked.tenant or value
-        elif name == b"x-user":
-            asked.user = asked.user or value
-        elif name == b"authorization":
-            asked.authorization = asked.authorization or value
-        elif name == b"x-forwarded-for":
-            asked.forwarded = asked.forwarded + b"," + value if asked.forwarded else value
-        elif name == _ID_HEADER and 0 < len(value) <= 128 and value.isascii():
+        elif 0 < len(value) <= 128 and value.isascii():
             text: str = value.decode("ascii")
             if text.isprintable():
                 request_id = text
-    return request_id or _new_id(), origin, asked
-
-
-def _new_id() -> str:
-    """Return a random UUID. It names a request in logs and protects nothing, so the operating system is not asked."""
-    digits = f"{random.getrandbits(128):032x}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+    return request_id or f"{_IDS_BEGIN}{next(_ids):012x}", origin
 
 
 def _route(found: tuple[dict[str, Route], dict[str, Any]] | None, scope: Scope, stranger: str | None, live: bool) -> Route:

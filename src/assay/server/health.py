@@ -9,14 +9,19 @@ from starlette.responses import Response
 
 from assay.scheduler.identifiers import rfc3339
 from assay.server.metrics import CONTENT_TYPE, gauges
-from assay.server.respond import json_response
-from assay.server.services import caller, services
+from assay.server.respond import JsonResponse, json_response
+from assay.server.services import Services, caller, services
 from assay.server.storage import parts
 
 
 async def health(request: Request) -> Response:
     """Answer 200 while the store answers and takes what is written, else 503 with what is wrong."""
     return await services(request).pulse.take()
+
+
+def kept_health(at: Services) -> JsonResponse | None:
+    """Return the same answer, if it is still the one."""
+    return at.pulse.kept()
 
 
 async def usage(request: Request) -> Response:

@@ -33,12 +33,18 @@ class Pulse:
         self._asked: asyncio.Task[JsonResponse] | None = None
         self._until = 0.0
 
+    def kept(self) -> JsonResponse | None:
+        """Return the answer to a question after the server's health, if it need not be asked for."""
+        asked = self._asked
+        if asked is None or not asked.done() or self._store.failure or time.monotonic() >= self._until:
+            return None
+        return asked.result()
+
     async def take(self) -> JsonResponse:
         """Return the answer to a question after the server's health."""
-        asked = self._asked
-        if asked is None or (asked.done() and (self._store.failure or time.monotonic() >= self._until)):
-            asked = self._asked = asyncio.create_task(self._ask())
-        return asked.result() if asked.done() else await asyncio.shield(asked)
+        if self._asked is None or (self._asked.done() and self.kept() is None):
+            self._asked = asyncio.create_task(self._ask())
+        return await asyncio.shield(self._asked)
 
     async def _ask(self) -> JsonResponse:
         body = {"status": "healthy", "timestamp": rfc3339(now()), "build": __version__} | known_commit()

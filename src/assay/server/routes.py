@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +13,10 @@ from starlette.responses import Response
 from assay.model.access import Cost
 from assay.model.access import Scope as Scope
 from assay.model.errors import AssayError
+
+if TYPE_CHECKING:
+    from assay.server.respond import JsonResponse
+    from assay.server.services import Services
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -79,6 +82,8 @@ class Route:
     makes: str = ""
     """The parameter of other paths that `resource.id` of the answer fills."""
     errors: Sequence[type[AssayError]] = ()
+    kept: Callable[[Services], JsonResponse | None] | None = None
+    """Gives the answer when it is in memory; asked before the handler, of a route without parameters."""
     live: bool = False
     """Whether the answer goes on, and may be had over WebSocket too. The handler returns a `streams.answer.LiveAnswer`."""
 
@@ -93,29 +98,65 @@ class Route:
         return self.live or self.cost_class is Cost.STREAM
 
 
+class _Place:
+    """Where a path may have led so far: what its next segment may be, and the routes of a path that ends here."""
+
+    __slots__ = ("named", "parameter", "parameters", "routes")
+
+    def __init__(self) -> None:
+        self.named: dict[str, _Place] = {}
+        self.parameter: _Place | None = None
+        self.parameters: Sequence[str] = ()
+        self.routes: dict[str, Route] = {}
+
+
 class Table:
-    """Finds the route of a request: fixed paths by one dictionary look-up, paths with parameters by pattern."""
+    """Finds the route of a request: fixed paths by one dictionary look-up, paths with parameters segment by segment.
+
+    Where one path has a parameter another has none but parameters, so there is one way to go.
+    """
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self.routes = tuple(routes)
         self._fixed: dict[str, dict[str, Route]] = {}
-        self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
-        patterns: dict[str, dict[str, Route]] = {}
+        self._root = _Place()
+        self.at_once = {route.path: route for route in routes if route.kept}
+        """Routes whose answer may be in memory."""
         for route in routes:
-            methods = (patterns if "{" in route.path else self._fixed).setdefault(route.path, {})
-            if route.method in methods:
+            by_method = self._lay(route.path) if "{" in route.path else self._fixed.setdefault(route.path, {})
+            if route.method in by_method:
                 raise ValueError(f"{route.method} {route.path} has two routes")
-            methods[route.method] = route
-        for path, methods in patterns.items():
-            self._patterns.append((re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", path)), methods))
+            by_method[route.method] = route
+
+    def _lay(self, path: str) -> dict[str, Route]:
+        """Return where the routes of a path with parameters are kept."""
+        place, parameters = self._root, []
+        for segment in path.split("/"):
+            if segment.startswith("{"):
+                parameters.append(segment[1:-1])
+                following = place.parameter = place.parameter or _Place()
+            else:
+                following = place.named.setdefault(segment, _Place())
+            if place.named and place.parameter:
+                raise ValueError(f"{path} has a parameter where another path has a name, or the other way round")
+            place = following
+        if place.routes and place.parameters != parameters:
+            raise ValueError(f"the parameters of {path} have two names")
+        place.parameters = parameters
+        return place.routes
 
     def find(self, path: str) -> tuple[dict[str, Route], dict[str, Any]] | None:
         """Return the routes of a path by method, and the path's parameters; None for an unknown path."""
-        methods = self._fixed.get(path)
-        if methods is not None:
-            return methods, {}
-        for pattern, methods in self._patterns:
-            match = pattern.fullmatch(path)
-            if match:
-                return methods, match.groupdict()
-        return None
+        by_method = self._fixed.get(path)
+        if by_method is not None:
+            return by_method, {}
+        place, values = self._root, []
+        for segment in path.split("/"):
+            following = place.named.get(segment)
+            if following is None:
+                following = place.parameter
+                if following is None or not segment:
+                    return None
+                values.append(segment)
+            place = following
+        return (place.routes, dict(zip(place.parameters, values, strict=True))) if place.routes else None

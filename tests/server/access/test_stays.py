@@ -41,15 +41,18 @@ def anyio_backend() -> str:
 
 
 class _Counting(Keyring):
-    """A keyring that counts how often the store is asked, which may be away."""
+    """A keyring that counts how often the store is asked, which may be away, or answer when `held` is set."""
 
     asked = 0
     away = False
+    held: asyncio.Event | None = None
 
     async def problems(self, prefixes: Any) -> dict[str, str]:
         self.asked += 1
         if self.away:
             raise StoreUnavailable(error="away", remedy="wait")
+        if self.held:
+            await self.held.wait()
         return await super().problems(prefixes)
 
 
@@ -166,6 +169,28 @@ async def test_while_nobody_is_there_nobody_is_asked(house: House) -> None:
         await guest
     await house.stays.look()
     assert house.keyring.asked == 0
+
+
+async def test_who_leaves_while_the_store_is_asked_is_left_alone(house: House) -> None:
+    house.keyring.held = asyncio.Event()
+    left = asyncio.Event()
+
+    async def answer() -> str:
+        with house.stays.stay("nobody", "a"):
+            await left.wait()
+        await asyncio.sleep(0.05)
+        return "done"
+
+    answering = asyncio.create_task(answer())
+    await asyncio.sleep(0)
+    looking = asyncio.create_task(house.stays.look())
+    while not house.keyring.asked:
+        await asyncio.sleep(0)
+    left.set()
+    await asyncio.sleep(0)
+    house.keyring.held.set()
+    await looking
+    assert await answering == "done"
 
 
 async def test_an_answer_that_overlooks_its_end_is_ended_again(house: House) -> None:

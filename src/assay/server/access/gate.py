@@ -9,9 +9,10 @@ from __future__ import annotations
 import hmac
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from assay.config import Settings
 from assay.model.access import ANY_USER, EVERY_TENANT, OF_ALL_TENANTS, OF_WORKERS, UNCHECKED, Cost, Scope
@@ -35,8 +36,9 @@ from assay.server.services import Caller, named
 
 log = logging.getLogger(__name__)
 
-_NOBODY = Caller("", "", frozenset())
+NOBODY = Caller("", "", frozenset())
 _KEY = b"assay_"
+_TELLING = frozenset({b"x-tenant", b"x-user", b"authorization", b"x-forwarded-for"})
 _SEND_ONE = (
     "Send one as `Authorization: Bearer KEY` (`assay` takes it from ASSAY_API_KEY or --key-file); whoever runs the server "
     "makes it with `assay keys create`."
@@ -59,6 +61,24 @@ class Asked:
     user: bytes = b""
     authorization: bytes = b""
     forwarded: bytes = b""
+
+    @classmethod
+    def by(cls, scope: Mapping[str, Any]) -> Asked:
+        """Return what the headers say. Of one that is sent twice the first counts, but for those that proxies add to."""
+        client = scope.get("client")
+        asked = cls(client[0] if client else "")
+        for name, value in scope["headers"]:
+            if name not in _TELLING:
+                continue
+            if name == b"x-tenant":
+                asked.tenant = asked.tenant or value
+            elif name == b"x-user":
+                asked.user = asked.user or value
+            elif name == b"authorization":
+                asked.authorization = asked.authorization or value
+            else:
+                asked.forwarded = asked.forwarded + b"," + value if asked.forwarded else value
+        return asked
 
 
 @dataclass(frozen=True)
@@ -89,13 +109,17 @@ class Gate:
         self.stays = Stays(keyring, bans, self._needed)
         """Those who get an answer that goes on."""
 
+    def is_open(self, route: Route) -> bool:
+        """Say whether everybody may call a route at any rate, so that nobody need be asked."""
+        return route.scope is Scope.OPEN and route.cost_class is Cost.FREE and not self._by_address
+
     async def admit(self, asked: Asked, route: Route, added: list[tuple[bytes, bytes]]) -> Caller:
         """Return who makes a request to `route`; append the headers that its answer, refusals included, then carries.
 
         Raises AddressNotAllowed, AddressBanned, Unauthorised, InvalidKey, KeyMismatch, ScopeMissing, KeyOfOneTenant,
         RateLimited, BadRequest and StoreUnavailable.
         """
-        token = _bearer(asked.authorization)
+        token = _bearer(asked.authorization) if asked.authorization else b""
         known = self._keyring.fresh(token) if token else None
         if known is None and token and hmac.compare_digest(token, self._worker_key):
             return await self._worker(asked, route)  # wherever it calls from: nobody may lock the server's own worker out
@@ -107,7 +131,7 @@ class Gate:
         if route.scope is Scope.OPEN:
             if self._limiter and route.cost_class is not Cost.FREE:
                 await self._limit(household(address or self._address(asked)), route.cost_class, added)
-            return _NOBODY
+            return NOBODY
         if self._bans.any:
             self._require_not_banned(address or self._address(asked))
         if known is None and token:
@@ -130,7 +154,7 @@ class Gate:
     async def _worker(self, asked: Asked, route: Route) -> Caller:
         """Return the caller with the workers' secret; where no key is needed it may also do what everybody may."""
         if route.scope is Scope.OPEN:
-            return _NOBODY
+            return NOBODY
         free = frozenset() if await self._needed() else UNCHECKED
         who = Caller(named("X-Tenant", asked.tenant), named("X-User", asked.user), OF_WORKERS | free)
         return self._permitted(who, (), route)

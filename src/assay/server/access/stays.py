@@ -81,7 +81,7 @@ class Stays:
         keys = {stay.key for stay in there if stay.key}
         problems = await self._keyring.problems(keys) if keys else {}
         needed = any(not stay.key for stay in there) and await self._needed()
-        for stay in there:
+        for stay in self._there.intersection(there):  # who has left meanwhile is at something else
             if error := self._error(stay, problems.get(stay.key, ""), needed):
                 log.info("an answer to %s is ended: %s", stay.address, error.message)
                 stay.end(error)

@@ -1,7 +1,7 @@
-"""Listening: a socket bound by us, so that a taken port is an error and port 0 can be told, and granian serving on it.
+"""Listening: a socket bound by us, so that a taken port is an error and port 0 can be told, and who serves on it.
 
-Used by every program of Assay that serves HTTP. Left to bind for itself granian sets SO_REUSEPORT, and a second server on a
-taken port would share its requests in silence.
+Used by every program of Assay that serves HTTP. A plain door is served on the event loop's own thread (`plain`), a door with
+TLS by granian (`secure`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from granian import _granian
-from granian.constants import Interfaces, SSLProtocols
-from granian.http import HTTP1Settings, HTTP2Settings
-from granian.server.embed import Server
-
+from assay.listening.exchange import Whole as Whole
+from assay.listening.plain import PlainDoor
 from assay.model.errors import CannotListen
 
 _BACKLOG = 2048
@@ -37,7 +34,7 @@ class Tls:
 @dataclass(frozen=True)
 class Limits:
     """What the head of a request is held to. `idle_s` bounds the wait for it, on a connection that has just been made and
-    between two requests alike: granian has one clock for both.
+    between two requests alike.
     """
 
     idle_s: float = 30.0
@@ -88,10 +85,10 @@ async def serve_all(doors: Sequence[Door], stopping: Callable[[], Awaitable[None
     """Serve ASGI applications until SIGINT or SIGTERM; `stopping` is awaited first, while requests are still
     answered.
 
-    End the process with `os._exit` after the loop: threads of granian may outlive it and abort when the interpreter is
-    taken apart.
+    After a door with TLS end the process with `os._exit`: threads of granian may outlive the loop and abort when the
+    interpreter is taken apart.
     """
-    servers = [_Embedded(door) for door in doors]
+    servers = [_server(door) for door in doors]
     told = asyncio.Event()
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -101,7 +98,7 @@ async def serve_all(doors: Sequence[Door], stopping: Callable[[], Awaitable[None
         await told.wait()
         await stopping()
         for server in servers:
-            server.stop()  # type: ignore[no-untyped-call]
+            server.stop()
 
     stopper = asyncio.create_task(stop())
     try:
@@ -110,27 +107,15 @@ async def serve_all(doors: Sequence[Door], stopping: Callable[[], Awaitable[None
         stopper.cancel()
 
 
-class _Embedded(Server):
-    """granian in this process and loop, on a listener that is ours."""
+class _Server(Protocol):
+    async def serve(self) -> None: ...
+    def stop(self) -> None: ...
 
-    def __init__(self, door: Door) -> None:
-        super().__init__(
-            door.app,
-            interface=Interfaces.ASGINL,
-            backlog=_BACKLOG,
-            backpressure=_BACKLOG,
-            websockets=door.websockets,
-            log_enabled=False,
-            http1_settings=HTTP1Settings(
-                header_read_timeout=max(1, round(door.limits.idle_s * 1000)), max_buffer_size=door.limits.head_bytes
-            ),
-            http2_settings=HTTP2Settings(max_headers_size=door.limits.head_bytes),
-            ssl_cert=door.tls.cert if door.tls else None,
-            ssl_key=door.tls.key if door.tls else None,
-            ssl_protocol_min=SSLProtocols.tls12,
-        )
-        self._listener = door.listener
 
-    def _init_shared_socket(self) -> None:
-        holder: Any = _granian.SocketHolder
-        self._shd = holder(self._listener.detach(), False, _BACKLOG)
+def _server(door: Door) -> _Server:
+    if door.tls is None:
+        return PlainDoor(door, _BACKLOG)
+    from assay.listening.secure import SecureDoor  # only where it is needed: it starts threads
+
+    server: _Server = SecureDoor(door, _BACKLOG)
+    return server

@@ -1,0 +1,1 @@
+"""Who serves on a listening socket, as a client sees it."""
