@@ -109,3 +109,31 @@ async def test_the_workers_headers_open_nothing_but_the_runs_own_reports(
     async with client.request(method, URL(run.base_url + path, encoded=True)) as response:
         assert response.status == status
     assert upstream.received == []
+
+
+class Start:
+    """News that are told once."""
+
+    def __init__(self) -> None:
+        self.times_told = 0
+
+    def header(self) -> tuple[str, str] | None:
+        return None if self.times_told else ("X-Assay-Started", "run-1 20")
+
+    def told(self) -> None:
+        self.times_told += 1
+
+
+async def test_news_go_with_reports_until_the_server_has_taken_one(
+    gateway: Gateway, client: aiohttp.ClientSession, start_upstream: StartUpstream
+) -> None:
+    replies = answers(lambda: web.Response(status=409), lambda: web.Response(status=503), lambda: web.Response(status=204))
+    upstream = await start_upstream(replies)
+    start = Start()
+    run = gateway.open(RunRoute("run-1", 1, callback=CallbackRoute(upstream.url, {}, "job-1", start)))
+    for status in (409, 204, 204):
+        async with client.post(run.base_url + EVENTS, json={}, headers={"X-Assay-Started": "forged"}) as response:
+            assert response.status == status
+    told = [received.headers.get("x-assay-started") for received in upstream.received]
+    assert told == ["run-1 20", "run-1 20", "run-1 20", None]
+    assert start.times_told == 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from assay.model.protocol import FENCE_HEADER, STARTED_HEADER
 from assay.server.routes import Scope
 from assay.server.table import ROUTES
 from tests.server.acting import FIRST, Worker, framed
@@ -131,6 +132,42 @@ def test_an_end_counts_once(api: Api, worker: Worker, outcome: str) -> None:
     assert before["status"]["state"] == outcome
     assert held.end("completed", metrics={"a": 2}).status == 409
     assert api.job(held.job_id) == before
+
+
+def test_an_end_brings_the_next_run_if_it_asks_and_a_start_that_nobody_has_told(api: Api, worker: Worker) -> None:
+    held, job_id = worker.take(api), api.submit(priority=FIRST)
+    ask = {"worker": worker.name, "incarnation": worker.incarnation, "free": 1}
+    reply = held.end("completed", metrics={"a": 1}, job_id=held.job_id, started_ms=250, ask=ask)
+    assert reply.status == 200
+    assert [lease["job_id"] for lease in reply.json["leases"]] == [job_id]
+    (row,) = api.job(held.job_id)["status"]["benchmarks"]
+    assert row["status"] == "completed"
+    assert row["started_at"] < row["completed_at"]
+    assert held.end("completed", ask=ask).code == "stale_fence"
+
+
+def test_an_end_that_asks_is_answered_at_once_where_there_is_nothing(api: Api, worker: Worker) -> None:
+    held = worker.take(api)
+    ask = {"worker": worker.name, "incarnation": "of another life", "free": 1}
+    reply = held.end("completed", metrics={"a": 1}, ask=ask)
+    assert (reply.status, reply.body) == (204, b"")
+    assert api.job(held.job_id)["status"]["state"] == "completed"
+
+
+def test_an_adapters_report_brings_a_start_that_nobody_has_told(api: Api, worker: Worker) -> None:
+    held = worker.take(api)
+    event = {"id": "b0", "provider_id": "manual", "benchmark_index": 0, "status": "completed"}
+    headers = {FENCE_HEADER: str(held.fence), STARTED_HEADER: f"{held.run_id} 1500"}
+    path = f"{JOBS}/{held.job_id}/events"
+    assert worker.api.call("POST", path, {"benchmark_status_event": event}, headers).status == 204
+    (row,) = api.job(held.job_id)["status"]["benchmarks"]
+    assert row["status"] == "completed"
+    assert row["started_at"] < row["completed_at"]
+    types = [event["type"] for event in api.get(f"{JOBS}/{held.job_id}/history").json["items"]]
+    assert [one for one in types if one.startswith("run.")] == ["run.leased", "run.running", "run.completed"]
+    for value in (held.run_id, f"{held.run_id} x", f"{held.run_id} -1"):
+        refused = worker.api.call("POST", path, {"benchmark_status_event": event}, headers | {STARTED_HEADER: value})
+        assert (refused.status, STARTED_HEADER in refused.json["message"]) == (400, True)
 
 
 def test_a_temporary_failure_is_tried_again_and_the_last_one_counts(api: Api, worker: Worker) -> None:

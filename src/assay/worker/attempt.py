@@ -137,7 +137,6 @@ class Attempt:
         if self._laid_out:
             place.files.release(self._laid_out)
         await ship.close()
-        self._over = True
         await self._beginning.over()
         ending = msgspec.structs.replace(ending, message=redactor.text(ending.message))
         reporting = asyncio.create_task(self._report(ending))
@@ -282,6 +281,7 @@ class Attempt:
         deadline, pause = loop.time() + self._place.lease_s * 2, 0.1
         while not self._dropped:
             try:
+                self._over = True  # its slot is asked for in the same breath
                 more = {"job_id": self.lease.job_id, "started_ms": self._beginning.ago_ms()}
                 await self._end(self.lease.run_id, msgspec.structs.replace(ending, **more))
                 return
