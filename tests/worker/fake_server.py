@@ -15,8 +15,8 @@ from assay.model.placement import Resources
 from assay.model.plan import Context, Model, Plan
 from assay.model.protocol import Ending, Lease, LeaseAnswer, LeaseRequest
 from assay.model.states import WorkerState
-from assay.worker.attempt import Place
 from assay.worker.files import FileCache
+from assay.worker.place import Place
 
 
 def lease(number: int, gpus: int = 0) -> Lease:

@@ -38,7 +38,7 @@ class Guard:
         self._connection, self._spawner = connection, spawner
         self._loop = asyncio.get_running_loop()
         self._partial = b""
-        self._asked = False
+        self._spent = False
         self.pid = 0
         self.lost = False
         """Whether it has ended or hung up."""
@@ -50,9 +50,10 @@ class Guard:
     def reusable(self) -> bool:
         """Whether it may carry out another program.
 
-        Not where it might still heed a word that was meant for this one, nor where nobody would clear up behind it.
+        Not where it might still heed a word that was meant for this one, where something is left below it, or where nobody
+        would clear up behind it.
         """
-        return not self.lost and not self._asked and not self._spawner.gone
+        return not self.lost and not self._spent and not self._spawner.gone
 
     async def begin(self, request: bytes, descriptors: Sequence[int]) -> bool:
         """Have it start a program; return whether it was there to be told."""
@@ -71,7 +72,7 @@ class Guard:
 
     def stop(self) -> None:
         """Have it end the program and all that came of it; its answer then follows."""
-        self._asked = True
+        self._spent = True
         with contextlib.suppress(OSError):
             self._connection.send(b"!")
 
@@ -117,6 +118,7 @@ class Guard:
         if "errno" in message:
             self.answer.set_exception(OSError(message["errno"], os.strerror(message["errno"]), message["file"]))
         else:
+            self._spent |= not message.get("clean", True)
             self.answer.set_result(message.get("code"))
 
 

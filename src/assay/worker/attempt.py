@@ -6,21 +6,18 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from assay.artifacts.disk import is_full
-from assay.client.workers import Refused, ServerGone, WorkerApi
+from assay.client.workers import Refused, ServerGone
 from assay.engines.base import Assignment, Doors, Executor, Progress
 from assay.gateway import (
     CallbackRoute,
     CredentialError,
-    Gateway,
     MlflowRoute,
-    MlflowServer,
     ModelRoute,
     OpenRun,
     RouteError,
@@ -31,33 +28,13 @@ from assay.model.protocol import FENCE_HEADER, ArtifactRef, Ending, Holding, Lea
 from assay.telemetry.redaction import Redactor
 from assay.worker import folders, machine
 from assay.worker.beginning import Beginning
-from assay.worker.files import FileCache, FileChanged
+from assay.worker.files import FileChanged
 from assay.worker.logship import LogShip
+from assay.worker.place import Place
 
 log = logging.getLogger(__name__)
 
 End = Callable[[str, Ending], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Place:
-    """What all attempts of a worker share."""
-
-    api: WorkerApi
-    gateway: Gateway
-    server: str
-    key: str = field(repr=False)
-    runs_dir: Path
-    secrets_dir: Path
-    marker: str
-    """`NAME=value`, in the environment of everything this worker starts."""
-    max_log_bytes: int
-    keep_folders_s: float
-    lease_s: float
-    files: FileCache
-    has_gpus: bool = False
-    """Whether the worker has GPUs to give: a run that has asked for none then sees none."""
-    mlflow: MlflowServer | None = None
 
 
 class Attempt:

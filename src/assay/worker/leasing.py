@@ -13,7 +13,8 @@ from assay.client.workers import Refused, ServerGone
 from assay.engines.base import Executor
 from assay.model.protocol import Asking, Ending, Lease, LeaseRequest
 from assay.model.states import WorkerState
-from assay.worker.attempt import Attempt, Place
+from assay.worker.attempt import Attempt
+from assay.worker.place import Place
 from assay.worker.slots import Ask, Slots
 
 log = logging.getLogger(__name__)

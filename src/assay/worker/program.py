@@ -24,10 +24,10 @@ from assay.model.states import WorkerState
 from assay.runtimes import tree
 from assay.runtimes.guards import Guards
 from assay.worker import folders, machine
-from assay.worker.attempt import Place
 from assay.worker.claim import check_name, claim
 from assay.worker.files import FileCache
 from assay.worker.leasing import Leasing
+from assay.worker.place import Place
 from assay.worker.slots import Slots
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,8 @@ class Guard:
     It says its process id first. A request is four bytes, the length of what follows, and JSON: `program`, `environment`,
     `folder`, `limits`, `numbers` (under which the program finds the descriptors that come with the request) and `grace_s`.
     A byte more ends the program: SIGTERM to all of it, SIGKILL to what is left `grace_s` seconds later. The answer is a line
-    of JSON: `code`, negative for a signal, or `errno` and `file` where there was no way to start.
+    of JSON: `code`, negative for a signal, and whether it is `clean`, with nothing left: else this was the guard's last; or
+    `errno` and `file` where there was no way to start.
     """
 
     def __init__(self, worker: socket.socket) -> None:
@@ -55,7 +56,7 @@ class Guard:
                 self._send({"errno": getattr(error, "errno", None) or errno.EINVAL, "file": file})
                 continue
             clean = self._follow(request["grace_s"])
-            self._send({"code": -signal.SIGKILL if self._code is None else self._code})
+            self._send({"code": -signal.SIGKILL if self._code is None else self._code, "clean": clean})
         os._exit(1)
 
     def _receive(self) -> tuple[dict[str, Any], list[int]]:
