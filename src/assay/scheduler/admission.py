@@ -64,13 +64,13 @@ async def submit(
 ) -> tuple[Job, list[Run]]:
     """Create a job from a normalised submission (`model.submission.JOB`); return it and its runs once they are durable.
 
-    A submission that is repeated under its key is answered with the job that it made, whatever has become of its collection or
-    provider since.
+    A submission that is repeated under its key is answered with the job that it made, whatever has become of its collection
+    or provider since.
     A job with an `experiment` gets one at MLflow: the last thing that is done before the job is written. Raises NotFound
     (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing, MlflowFailed and
     others of the error tree.
     """
-    posted = digest(msgspec.json.encode(body).decode()) if idempotency_key else ""
+    posted = digest(msgspec.json.encode(body, order="deterministic").decode()) if idempotency_key else ""
     if idempotency_key and (known := await store.lookup(JobOfKey(tenant, idempotency_key, posted))):
         return known
     if len(msgspec.json.encode(body["model"])) > _LARGE:
@@ -80,8 +80,8 @@ async def submit(
     collection, benchmarks = await offerings.benchmarks(body, tenant)
     if 0 < settings.max_benchmarks < len(benchmarks):
         raise TooManyBenchmarks(count=len(benchmarks), limit=settings.max_benchmarks)
-    for posted in (*body.get("benchmarks", []), *body.get("collection", {}).get("benchmarks", [])):
-        if "resolved_sha" in posted.get("test_data_ref", {}):
+    for named in (*body.get("benchmarks", []), *body.get("collection", {}).get("benchmarks", [])):
+        if "resolved_sha" in named.get("test_data_ref", {}):
             raise ShaIsReadOnly
     chosen, providers = [], {}
     for benchmark in benchmarks:
