@@ -9,6 +9,8 @@ import pytest
 
 from tests.server.client import JOBS, Api, Reply, job_body, unique
 
+COLLECTIONS = "/api/v1/evaluations/collections"
+
 
 def etag(api: Api, job_id: str) -> str:
     return api.get(f"{JOBS}/{job_id}").headers["etag"]
@@ -184,3 +186,15 @@ def test_a_key_may_be_used_again_once_its_job_is_deleted_for_good(api: Api) -> N
     assert reply.status == 202
     assert reply.json["resource"]["id"] != first
     assert api.job(reply.json["resource"]["id"])["name"] == body["name"]
+
+
+@pytest.mark.parametrize("fate", ["changed", "deleted"])
+def test_a_repeated_submission_makes_no_second_job_whatever_became_of_its_collection(api: Api, fate: str) -> None:
+    body = {"name": "c", "category": "g", "benchmarks": [{"id": "b0", "provider_id": "manual"}]}
+    collection = f"{COLLECTIONS}/{api.post(COLLECTIONS, body).json['resource']['id']}"
+    key, job = unique("key"), job_body(benchmarks=[], collection={"id": collection.rpartition("/")[2]})
+    first = api.post(JOBS, job, idempotency_key=key)
+    answer = api.call("PATCH", collection, {"name": "d"}) if fate == "changed" else api.call("DELETE", collection)
+    assert answer.status in (200, 204)
+    again = api.post(JOBS, job, idempotency_key=key)
+    assert (again.status, again.json["resource"]["id"]) == (202, first.json["resource"]["id"])

@@ -116,6 +116,7 @@ def new_job(
         priority=priority,
         max_attempts=max_attempts,
         idempotency_key=key,
+        posted=spec.decode(),
         exports={target: Export() for target in exports},
     )
 

@@ -100,6 +100,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     max_attempts: int = 3
     idempotency_key: str = ""
+    posted: str = ""
+    """Digest of what was posted, by which a repetition under the same key is told from something else."""
     experiment_id: str = ""
     experiment_url: str = ""
     exports: dict[str, Export] = {}

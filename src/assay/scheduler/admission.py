@@ -30,6 +30,7 @@ from assay.model.errors import (
     TooManyBenchmarks,
 )
 from assay.model.exports import planned
+from assay.model.identity import digest
 from assay.model.plan import Context, Model, Plan
 from assay.model.records import Job, NewJob, NewRun, Run
 from assay.model.scores import Criteria
@@ -38,7 +39,7 @@ from assay.scheduler.identifiers import new_id, now, rfc3339
 from assay.scheduler.inputs import Inputs
 from assay.scheduler.offerings import Offerings
 from assay.store.base import Store
-from assay.store.jobs import CreateJob
+from assay.store.jobs import CreateJob, JobOfKey
 
 _CREDENTIAL = re.compile(
     r"(?i)^(api[-_]?key|apikey|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer)$"
@@ -63,10 +64,15 @@ async def submit(
 ) -> tuple[Job, list[Run]]:
     """Create a job from a normalised submission (`model.submission.JOB`); return it and its runs once they are durable.
 
+    A submission that is repeated under its key is answered with the job that it made, whatever has become of its collection
+    or provider since.
     A job with an `experiment` gets one at MLflow: the last thing that is done before the job is written. Raises NotFound
     (provider, collection), DoesNotExist (benchmark), ModelUrlRequired, PreflightFailed, EngineMissing, MlflowFailed and
     others of the error tree.
     """
+    posted = digest(msgspec.json.encode(body, order="deterministic").decode()) if idempotency_key else ""
+    if idempotency_key and (known := await store.lookup(JobOfKey(tenant, idempotency_key, posted))):
+        return known
     if len(msgspec.json.encode(body["model"])) > _LARGE:
         await asyncio.to_thread(_no_credentials, "model", body["model"])
     else:
@@ -74,8 +80,8 @@ async def submit(
     collection, benchmarks = await offerings.benchmarks(body, tenant)
     if 0 < settings.max_benchmarks < len(benchmarks):
         raise TooManyBenchmarks(count=len(benchmarks), limit=settings.max_benchmarks)
-    for posted in (*body.get("benchmarks", []), *body.get("collection", {}).get("benchmarks", [])):
-        if "resolved_sha" in posted.get("test_data_ref", {}):
+    for named in (*body.get("benchmarks", []), *body.get("collection", {}).get("benchmarks", [])):
+        if "resolved_sha" in named.get("test_data_ref", {}):
             raise ShaIsReadOnly
     chosen, providers = [], {}
     for benchmark in benchmarks:
@@ -118,6 +124,7 @@ async def submit(
         model=body["model"]["name"],
         priority=body.get("priority", 0),
         idempotency_key=idempotency_key,
+        posted=posted,
         experiment_id=experiment.id if experiment else "",
         experiment_url=experiment.url if experiment else "",
         exports=planned(body),

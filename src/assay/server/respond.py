@@ -48,8 +48,8 @@ def json_bytes(body: bytes, status: int = 200, headers: Mapping[str, str] | None
 
 def is_current(if_none_match: str, etag: str) -> bool:
     """Say whether an If-None-Match header (RFC 9110, 13.1.2) names `etag`: a list of tags, weak or strong, or `*`."""
-    if if_none_match == etag:
-        return True
+    if not if_none_match or if_none_match == etag:
+        return bool(if_none_match)
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return etag in tags or "*" in tags
 

@@ -100,6 +100,8 @@ def bounded(request: Request, name: str) -> str:
 
 def named(header: str, value: bytes) -> str:
     """Return the value of a header that names something. Raises BadRequest for one that is no name."""
+    if not value:
+        return ""
     text = value.decode("latin-1")
     if len(text) > LONGEST_NAME or _CONTROL.search(text):
         raise BadRequest(error=f"the header {header} must have at most {LONGEST_NAME} characters, none of control")

@@ -10,7 +10,6 @@ import msgspec
 
 from assay.model.errors import AssayError, IdempotencyMismatch, JobIsTerminal, NotFound, TooManyJobs
 from assay.model.fairness import lane_key
-from assay.model.identity import digest
 from assay.model.messages import CANCELLED
 from assay.model.notices import CREATED, of_job
 from assay.model.plan import Plan
@@ -24,6 +23,26 @@ from assay.store.queries import JobWithRuns
 from assay.store.rows import encode, listed, report_of, run_of
 
 _plan = msgspec.json.Decoder(Plan)
+
+
+@dataclass(frozen=True)
+class JobOfKey:
+    """The job that a tenant made with an idempotency key, and its runs, as they are now; None if there is none.
+
+    Raises IdempotencyMismatch when something else was posted then.
+    """
+
+    tenant: str
+    key: str
+    posted: str
+
+    def steps(self) -> Steps[tuple[Job, list[Run]] | None]:
+        rows = yield run("idempotency_key", tenant=self.tenant, key=self.key)
+        if not rows:
+            return None
+        if rows[0]["digest"] != self.posted:
+            raise IdempotencyMismatch(key=self.key)
+        return (yield from JobWithRuns(rows[0]["job_id"]).steps())
 
 
 @dataclass(frozen=True)
@@ -69,11 +88,8 @@ class CreateJob:
         """Return the job that was made with the same key. Raises IdempotencyMismatch, TooManyJobs."""
         job = self.job
         if job.idempotency_key:
-            for row in (yield run("idempotency_key", tenant=job.tenant, key=job.idempotency_key)):
-                if row["digest"] != self._body:
-                    raise IdempotencyMismatch(key=job.idempotency_key)
-                known = yield from JobWithRuns(row["job_id"]).steps()
-                assert known is not None
+            known = yield from JobOfKey(job.tenant, job.idempotency_key, job.posted).steps()
+            if known is not None:
                 return known
         if job.max_open > 0:
             open_states = listed(state for state in JobState if state not in TERMINAL_JOBS)
@@ -81,10 +97,6 @@ class CreateJob:
             if count["n"] >= job.max_open:
                 raise TooManyJobs(limit=job.max_open)
         return None
-
-    @property
-    def _body(self) -> str:
-        return digest(self.job.spec.decode())
 
     @staticmethod
     def _write(new: Sequence[CreateJob]) -> Steps[None]:
@@ -94,7 +106,7 @@ class CreateJob:
         if tags := [{"tenant": job.tenant, "tag": tag, "job_id": job.id} for job, _ in jobs for tag in job.tags]:
             yield run_many("insert_job_tag", tags)
         if keys := [
-            {"tenant": one.job.tenant, "key": one.job.idempotency_key, "digest": one._body, "job_id": one.job.id}
+            {"tenant": one.job.tenant, "key": one.job.idempotency_key, "digest": one.job.posted, "job_id": one.job.id}
             for one in new
             if one.job.idempotency_key
         ]:
