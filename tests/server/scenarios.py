@@ -145,6 +145,14 @@ def _of_run(body: Any = None, **query: Any) -> Callable[[Api], Asked]:
     return make
 
 
+def _ended_while_another_waits(api: Api) -> Asked:
+    worker = Worker(api)
+    held = worker.take(api)
+    api.submit()
+    asking = {"worker": worker.name, "incarnation": worker.incarnation}
+    return Asked({"run_id": held.run_id}, body={"fence": held.fence, "outcome": "completed", "ask": asking})
+
+
 def _lost(body: Any) -> Callable[[Api], Asked]:
     query = {"fence": 1} if isinstance(body, bytes) else {}
     return lambda api: Asked({"run_id": "nope", "name": "a.txt"}, dict(query), body=body)
@@ -173,6 +181,7 @@ _SPECIAL: dict[tuple[str, int], Callable[[Api], Asked]] = {
     ("forgetWorker", 204): _of_worker_that_left,
     ("startRun", 204): _of_run({}),
     ("startRun", 409): _lost(examples.START),
+    ("endRun", 200): _ended_while_another_waits,
     ("endRun", 204): _of_run({"outcome": "completed"}),
     ("endRun", 409): _lost(examples.ENDING),
     ("appendLog", 200): _of_run(b"1 line\n", offset=0),
