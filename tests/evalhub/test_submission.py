@@ -114,6 +114,7 @@ def test_the_provider_is_looked_up_before_its_benchmark(api: Api) -> None:
     [
         {"model.parameters": {"api_key": "sk-canary"}},
         {"model.url": "http://user:sk-canary@m.example/v1"},
+        {"model.url": "http://m.example/v1?version=2&API-Key=sk-canary"},
         {"benchmarks.0.parameters": {"nested": [{"Authorization": "Bearer sk-canary"}]}},
     ],
     ids=label,

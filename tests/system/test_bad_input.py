@@ -79,9 +79,10 @@ def test_what_files_can_tell_is_refused_at_submit(deploy: Callable[..., Deployme
 def test_a_folder_of_ones_own_tasks_runs(deploy: Callable[..., Deployment], model_url: str, tmp_path: Path) -> None:
     deployment = deploy()
     good = _tasks(tmp_path / "good", [json.dumps({"question": f"{n} + 1 =", "answer": str(n + 1)}) for n in range(5)])
-    document = deployment.ended(deployment.submit([_custom(good)], model_url))
-    assert document["status"]["state"] == "completed", document["status"]
-    assert document["results"]["benchmarks"][0]["metrics"]["n"] == 5
+    for url in (model_url, model_url.replace("http:", "HTTP:")):
+        document = deployment.ended(deployment.submit([_custom(good)], url))
+        assert document["status"]["state"] == "completed", document["status"]
+        assert document["results"]["benchmarks"][0]["metrics"]["n"] == 5
 
 
 def test_a_file_that_changes_after_submit_does_not_change_the_run(

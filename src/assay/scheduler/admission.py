@@ -41,10 +41,9 @@ from assay.scheduler.offerings import Offerings
 from assay.store.base import Store
 from assay.store.jobs import CreateJob, JobOfKey
 
-_CREDENTIAL = re.compile(
-    r"(?i)^(api[-_]?key|apikey|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer)$"
-)
-_CREDENTIAL_IN_URL = re.compile(r"(?i)^[a-z][a-z0-9+.-]*://[^/@\s:]*:[^/@\s]+@")
+_NAMES = "api[-_]?key|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer"
+_CREDENTIAL = re.compile(f"(?i)^({_NAMES})$")
+_CREDENTIAL_IN_URL = re.compile(rf"(?i)^[a-z][a-z0-9+.-]*://([^/@\s:]*:[^/@\s]+@|[^?#]*\?([^#]*&)?({_NAMES})=[^&#])")
 _LONGEST_TAG = 5000
 _LARGE = 1 << 15
 """Bytes of JSON that are searched in some ten milliseconds at most."""

@@ -25,6 +25,7 @@ from assay.gateway import (
 )
 from assay.gateway.credentials import Credential, resolve
 from assay.model.protocol import FENCE_HEADER, ArtifactRef, Ending, Holding, Lease
+from assay.model.submission import http_url
 from assay.telemetry.redaction import Redactor
 from assay.worker import folders, machine
 from assay.worker.beginning import Beginning
@@ -219,7 +220,7 @@ class Attempt:
         return RunRoute(
             run_id=lease.run_id,
             attempt=lease.attempt,
-            model=ModelRoute(url=url, credential=credential) if url.startswith(("http://", "https://")) else None,
+            model=ModelRoute(url=url, credential=credential) if http_url(url) else None,
             callback=CallbackRoute(url=place.server, headers=headers, job_id=lease.job_id, news=self._beginning),
             mlflow=MlflowRoute(place.mlflow, context.experiment_workspace) if tracked and place.mlflow else None,
         )

@@ -12,6 +12,7 @@ from assay.engines import environments
 from assay.engines.base import Offer, Resolution
 from assay.engines.lm_eval import preflight, tasks
 from assay.model.errors import EngineMissing, PreflightFailed
+from assay.model.submission import http_url
 
 
 class LmEvalParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -60,7 +61,7 @@ class LmEvalPlanner:
         environment = environments.environment(engines_dir, self.name)
         if environment is None:
             raise EngineMissing(engine=self.name, provider=offer.provider_id)
-        if not offer.model_url.startswith(("http://", "https://")):
+        if not http_url(offer.model_url):
             raise PreflightFailed(field="model.url", problem="an http(s) URL of an OpenAI-compatible API is needed")
         benchmark_id = offer.benchmark["id"]
         task = given.task or offer.benchmark.get("task") or (benchmark_id if benchmark_id != "custom" else "")
