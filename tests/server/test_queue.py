@@ -176,13 +176,13 @@ def test_the_command_line_shows_the_queue(running: Served) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         return done.stdout + done.stderr
 
-    assert "Nothing waits; 0 of 0 slots of 0 workers are in use." in cli()
+    assert "Nothing waits; slots in use: 0 of 0 (workers: 0)." in cli()
     Worker(api)
     job_id = api.submit(priority=7)
     shown = cli()
     assert "PLACE" in shown
     assert [line.split()[:4] for line in shown.splitlines() if job_id in line] == [["1", job_id, "manual/b0", "7"]]
-    assert "1 of your runs wait, 1 in all; 0 of 100 slots of 1 workers are in use." in shown
+    assert "Waiting: 1 of your runs, 1 in all; slots in use: 0 of 100 (workers: 1)." in shown
     assert json.loads(cli("--json", "--job", "last"))["items"][0]["job_id"] == job_id
 
 

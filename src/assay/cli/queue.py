@@ -37,13 +37,13 @@ def queue(settings: Settings, job_id: str | None, limit: int) -> None:
         click.echo(json.dumps(found))
         return
     slots = found["slots"]
-    used = f"{slots['used']} of {slots['total']} slots of {slots['workers']} workers are in use"
+    used = f"slots in use: {slots['used']} of {slots['total']} (workers: {slots['workers']})"
     if not found["items"]:
         say(f"Nothing waits; {used}.")
         return
     headings = ("PLACE", "JOB", "BENCHMARK", "PRIORITY", "STARTS", "WAITS FOR")
     click.echo(text.table(headings, [_row(item) for item in found["items"]], frozenset({0, 3})))
-    say(f"{found['total_count']} of your runs wait, {found['queued']} in all; {used}.")
+    say(f"Waiting: {found['total_count']} of your runs, {found['queued']} in all; {used}.")
 
 
 def _row(item: dict[str, Any]) -> tuple[str, ...]:
