@@ -21,6 +21,10 @@ class Documents:
         self._size = 0
         self._kept: OrderedDict[str, tuple[Hashable, bytes]] = OrderedDict()
 
+    def keeps(self, key: str) -> bool:
+        """Return whether there is a document, of whatever version."""
+        return key in self._kept
+
     def get(self, key: str, version: Hashable) -> bytes | None:
         """Return the document at `version`, if it is kept."""
         kept = self._kept.get(key)

@@ -77,20 +77,15 @@ async def get(request: Request) -> Response:
     deadline = time.monotonic() + wait_s
     while True:
         ticket = at.store.signals.ticket([job_topic(job_id)]) if wait_s else None
-        version = await _version(at, tenant, job_id)
-        if version is None:
+        try:
+            etag, document = await _document(at, tenant, job_id, wanted)
+        except NotFound:
             if ticket:
                 ticket.drop()
-            raise NotFound(kind="evaluation job", id=job_id)
-        etag = f'"{version}"'
-        if not is_current(wanted, etag):
+            raise
+        if document is not None:
             if ticket:
                 ticket.drop()
-            document = at.documents.get(job_id, version)
-            if document is None:
-                job, runs = await _job(at, job_id)
-                document = at.documents.put(job_id, job.version, job_document(job, runs))
-                etag = f'"{job.version}"'
             return json_bytes(document, headers={"ETag": etag})
         left = deadline - time.monotonic()
         if ticket is None or left <= 0 or at.store.signals.closed or not await ticket.wait(left):
@@ -155,6 +150,22 @@ async def require_owner_of_job(request: Request, job_id: str) -> None:
         found = await services(request).store.lookup(JobWithRuns(job_id))
         if found is not None and found[0].tenant == caller(request).tenant:
             require_owner(request, "evaluation job", job_id, found[0].owner)
+
+
+async def _document(at: Services, tenant: str, job_id: str, wanted: str) -> tuple[str, bytes | None]:
+    """Return the ETag of a job and its document, or None in its place if that is what `wanted` has. Raises NotFound."""
+    if wanted or at.documents.keeps(job_id):
+        version = await _version(at, tenant, job_id)
+        if version is None:
+            raise NotFound(kind="evaluation job", id=job_id)
+        if is_current(wanted, etag := f'"{version}"'):
+            return etag, None
+        if document := at.documents.get(job_id, version):
+            return etag, document
+    job, runs = await _job(at, job_id)
+    if job.tenant != tenant:
+        raise NotFound(kind="evaluation job", id=job_id)
+    return f'"{job.version}"', at.documents.put(job_id, job.version, job_document(job, runs))
 
 
 async def _version(at: Services, tenant: str, job_id: str) -> int | None:
