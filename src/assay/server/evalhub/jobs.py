@@ -77,24 +77,24 @@ async def get(request: Request) -> Response:
     deadline = time.monotonic() + wait_s
     while True:
         ticket = at.store.signals.ticket([job_topic(job_id)]) if wait_s else None
-        version = await _version(at, tenant, job_id)
-        if version is None:
+        try:
+            version = await _version(at, tenant, job_id)
+            if version is None:
+                raise NotFound(kind="evaluation job", id=job_id)
+            etag = f'"{version}"'
+            if not is_current(wanted, etag):
+                document = at.documents.get(job_id, version)
+                if document is None:
+                    job, runs = await _job(at, job_id)
+                    document = at.documents.put(job_id, job.version, job_document(job, runs))
+                    etag = f'"{job.version}"'
+                return json_bytes(document, headers={"ETag": etag})
+            left = deadline - time.monotonic()
+            if ticket is None or left <= 0 or at.store.signals.closed or not await ticket.wait(left):
+                return Response(status_code=304, headers={"ETag": etag})
+        finally:
             if ticket:
                 ticket.drop()
-            raise NotFound(kind="evaluation job", id=job_id)
-        etag = f'"{version}"'
-        if not is_current(wanted, etag):
-            if ticket:
-                ticket.drop()
-            document = at.documents.get(job_id, version)
-            if document is None:
-                job, runs = await _job(at, job_id)
-                document = at.documents.put(job_id, job.version, job_document(job, runs))
-                etag = f'"{job.version}"'
-            return json_bytes(document, headers={"ETag": etag})
-        left = deadline - time.monotonic()
-        if ticket is None or left <= 0 or at.store.signals.closed or not await ticket.wait(left):
-            return Response(status_code=304, headers={"ETag": etag})
 
 
 async def page(request: Request) -> Response:
