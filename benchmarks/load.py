@@ -29,6 +29,7 @@ class Ask(NamedTuple):
     method: str
     path: str
     body: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,37 @@ class Connection:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._reader: asyncio.StreamReader | None = None
+        self.head = b""
+        """Of the last answer, in lower case."""
 
     async def ask(self, request: Ask) -> tuple[int, bytes]:
         """Send a request; return status and body."""
-        if self._reader is None:
-            self._reader, self._writer = await asyncio.open_connection(self._server.host, self._server.port, limit=1 << 26)
-        self._writer.write(_encode(request, self._server))
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        reader = await self._send(request)
+        self.head = head = (await reader.readuntil(b"\r\n\r\n")).lower()
         status = int(head[9:12])
         if length := re.search(rb"\ncontent-length: *(\d+)", head):
-            return status, await self._reader.readexactly(int(length[1]))
+            return status, await reader.readexactly(int(length[1]))
         if b"transfer-encoding: chunked" not in head:
             return status, b""
         body = b""
-        while size := int(await self._reader.readuntil(b"\r\n"), 16):
-            body += (await self._reader.readexactly(size + 2))[:-2]
-        await self._reader.readexactly(2)
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            body += (await reader.readexactly(size + 2))[:-2]
+        await reader.readexactly(2)
         return status, body
+
+    async def hang_up(self, request: Ask, at: bytes) -> None:
+        """Send a request and close the connection as soon as `at` has come, or the answer has ended without."""
+        reader = await self._send(request._replace(headers=(*request.headers, ("Connection", "close"))))
+        found = b""
+        while at not in found and (more := await reader.read(1 << 16)):
+            found += more
+        self.close()
+
+    async def _send(self, request: Ask) -> asyncio.StreamReader:
+        if self._reader is None:
+            self._reader, self._writer = await asyncio.open_connection(self._server.host, self._server.port, limit=1 << 26)
+        self._writer.write(_encode(request, self._server))
+        return self._reader
 
     async def expect(self, request: Ask, status: int) -> bytes:
         """Send a request that must be answered with `status`; return the body."""
@@ -76,12 +91,14 @@ class Connection:
     def close(self) -> None:
         """Close it, if it was opened."""
         if self._reader is not None:
+            self._reader = None
             self._writer.close()
 
 
 def _encode(request: Ask, server: Server) -> bytes:
     body = request.body.encode()
     head = f"{request.method} {request.path} HTTP/1.1\r\nHost: {server.host}:{server.port}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in request.headers)
     if body:
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body
@@ -89,7 +106,7 @@ def _encode(request: Ask, server: Server) -> bytes:
 
 def under_load(server: Server, requests: Sequence[Ask], connections: int, seconds: float) -> Load:
     """Send the requests in turn, over and over, for `seconds`. Raises SystemExit if any is refused."""
-    run = _wrk if shutil.which("wrk") else _own
+    run = _wrk if shutil.which("wrk") and not any(request.headers for request in requests) else _own
     server.settle()
     before = server.cpu_s()
     count, took, p50, p99 = run(server, requests, connections, seconds)

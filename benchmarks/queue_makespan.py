@@ -8,7 +8,6 @@ the exit code for it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import resource
@@ -30,7 +29,7 @@ from benchmarks.pace import progress
 from benchmarks.peer import peer, remove_leftovers
 from benchmarks.queue_peers import imported, keep_changes
 from benchmarks.seed import JOBS
-from benchmarks.servers import Server, assay, cpu_s
+from benchmarks.servers import Server, assay, cpu_s, tree
 from benchmarks.table import figure, markdown
 
 PER_JOB = 50
@@ -76,7 +75,7 @@ class Driven:
         self._server.stop()
 
     def _makespan(self, runs: int) -> Makespan:
-        cpu, began = cpu_s(_tree(self._server.pid)), time.perf_counter()
+        cpu, began = cpu_s(tree(self._server.pid)), time.perf_counter()
         sizes = [min(PER_JOB, runs - first) for first in range(0, runs, PER_JOB)]
         ids = [self._ask(JOBS, _submission(size))["resource"]["id"] for size in sizes]
         for job_id in ids:
@@ -88,7 +87,7 @@ class Driven:
             if state != "completed":
                 raise Failed(f"a job ended as {state}")
         took = time.perf_counter() - began
-        return Makespan(runs, took, (cpu_s(_tree(self._server.pid)) - cpu) / runs * 1e3)
+        return Makespan(runs, took, (cpu_s(tree(self._server.pid)) - cpu) / runs * 1e3)
 
     def _ask(self, path: str, body: bytes | None = None) -> Any:
         with urllib.request.urlopen(urllib.request.Request(self._server.url + path, body), timeout=60) as answer:
@@ -100,16 +99,6 @@ def _submission(benchmarks: int) -> bytes:
     return json.dumps(
         {"name": "noop", "model": {"url": "http://127.0.0.1:9/v1", "name": "m"}, "benchmarks": entries}
     ).encode()
-
-
-def _tree(pid: int) -> list[int]:
-    """Return a process and all that it has started."""
-    found = [pid]
-    for one in found:
-        with contextlib.suppress(OSError):  # it has just ended
-            for children in Path(f"/proc/{one}/task").glob("*/children"):
-                found += map(int, children.read_text().split())
-    return found
 
 
 def makespans(redis: RedisServer, options: Namespace) -> dict[str, object]:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,19 @@ async def open_jobs(server: Server, count: int, benchmarks: int) -> list[str]:
     ids = [await submit(connection, submission(i, benchmarks=benchmarks)) for i in range(count)]
     connection.close()
     return ids
+
+
+async def fill(server: Server, bodies: Sequence[str], connections: int = 8) -> None:
+    """Have a server render, and keep, the document and a page of each of these jobs, and delete the jobs for good."""
+    left = iter(bodies)
+
+    async def one() -> None:
+        connection = Connection(server)
+        for body in left:
+            path = f"{JOBS}/{await submit(connection, body)}"
+            await connection.expect(Ask("GET", path), 200)
+            await connection.expect(Ask("GET", f"{JOBS}?name={json.loads(body)['name']}"), 200)
+            await connection.expect(Ask("DELETE", f"{path}?hard_delete=true"), 204)
+        connection.close()
+
+    await asyncio.gather(*[one() for _ in range(connections)])

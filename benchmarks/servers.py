@@ -84,6 +84,16 @@ def cpu_s(pids: Iterable[int]) -> float:
     return ticks / _TICKS
 
 
+def tree(pid: int) -> list[int]:
+    """Return a process and all that it has started."""
+    found = [pid]
+    for one in found:
+        with contextlib.suppress(OSError):  # it has just ended
+            for children in Path(f"/proc/{one}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
+    return found
+
+
 def _ticks(pid: int) -> list[int]:
     """Return the clock ticks of a process: user, system, and both again of its children that it has waited for."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -79,17 +79,14 @@ async def get(request: Request) -> Response:
         ticket = at.store.signals.ticket([job_topic(job_id)]) if wait_s else None
         try:
             etag, document = await _document(at, tenant, job_id, wanted)
-        except NotFound:
+            if document is not None:
+                return json_bytes(document, headers={"ETag": etag})
+            left = deadline - time.monotonic()
+            if ticket is None or left <= 0 or at.store.signals.closed or not await ticket.wait(left):
+                return Response(status_code=304, headers={"ETag": etag})
+        finally:
             if ticket:
                 ticket.drop()
-            raise
-        if document is not None:
-            if ticket:
-                ticket.drop()
-            return json_bytes(document, headers={"ETag": etag})
-        left = deadline - time.monotonic()
-        if ticket is None or left <= 0 or at.store.signals.closed or not await ticket.wait(left):
-            return Response(status_code=304, headers={"ETag": etag})
 
 
 async def page(request: Request) -> Response:

@@ -121,14 +121,16 @@ async def _follow(at: Services, job_id: str, index: int, options: _Options) -> A
     yield b""  # the answer begins now, though the log may be silent for long
     while True:
         ticket = at.store.signals.ticket([log_topic(job_id), job_topic(job_id)])
-        found = await at.store.lookup(JobWithRuns(job_id))
-        ended = found is None or (found[1][index].status in TERMINAL_STATUSES and found[1][index].worker is None)
-        if fresh := follower.fresh():
-            yield fresh
-        if ended or at.store.signals.closed:
+        try:
+            found = await at.store.lookup(JobWithRuns(job_id))
+            ended = found is None or (found[1][index].status in TERMINAL_STATUSES and found[1][index].worker is None)
+            if fresh := follower.fresh():
+                yield fresh
+            if ended or at.store.signals.closed:
+                return
+            await ticket.wait(_IDLE_S)
+        finally:  # also of a reader who hangs up
             ticket.drop()
-            return
-        await ticket.wait(_IDLE_S)
 
 
 async def _settled(request: Request, job_id: str, index: int | None = None) -> list[Run]:
