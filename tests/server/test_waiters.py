@@ -18,6 +18,7 @@ from assay.model.errors import StoreUnavailable
 from assay.server.documents import Documents
 from assay.server.evalhub import jobs, logs
 from assay.server.logs import LogFiles
+from assay.server.respond import Streamed
 from assay.server.services import Caller
 from assay.store.signals import LocalSignals
 from assay.store.sqlite import SqliteStore
@@ -95,3 +96,52 @@ async def test_a_long_poll_that_fails_waits_no_more() -> None:
     with pytest.raises(StoreUnavailable):
         await jobs.get(request(at, headers=headers, job_id="j"))
     assert waited_for(Away.signals) == []
+
+
+async def test_the_source_of_an_answer_whose_reader_hangs_up_is_cancelled_once_and_may_end_in_order() -> None:
+    gone, begun, cancelled, steps = asyncio.Event(), asyncio.Event(), 0, 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal cancelled, steps
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            while steps < 5:
+                try:
+                    await asyncio.sleep(0)
+                except asyncio.CancelledError:
+                    cancelled += 1
+                steps += 1
+
+    async def receive() -> MutableMapping[str, Any]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: MutableMapping[str, Any]) -> None:
+        await asyncio.sleep(0)
+
+    answering = asyncio.create_task(Streamed(pieces())({"type": "http"}, receive, send))
+    await begun.wait()
+    gone.set()
+    await answering
+    assert (steps, cancelled) == (5, 0)
+
+
+async def test_an_answer_whose_source_fails_fails() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise StoreUnavailable(error="it is away", remedy="wait")
+
+    sent: list[Any] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message.get("body"))
+
+    with pytest.raises(StoreUnavailable):
+        await Streamed(pieces())({"type": "http"}, receive, send)
+    assert sent == [None, b"first"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from assay.model.protocol import FENCE_HEADER, STARTED_HEADER
 from assay.server.routes import Scope
 from assay.server.table import ROUTES
-from tests.server.acting import FIRST, Worker, framed
+from tests.evalhub.live import until
+from tests.server.acting import FIRST, KEY, Worker, framed
 from tests.server.client import JOBS, Api, Reply
+from tests.server.scrape import Scrape
 
 ONLY_WORKERS = [
     (route.method, route.path.format(worker="w", run_id="r", name="n", digest="d"))
@@ -210,6 +214,22 @@ def test_an_artifact_is_kept_and_can_be_downloaded(api: Api, worker: Worker) -> 
         f"{JOBS}/{held.job_id}/benchmarks/{'9' * 5000}/artifacts",
     ):
         assert api.get(missing).status == 404
+
+
+def test_a_worker_that_hangs_up_in_the_middle_of_an_artifact_is_no_failure_of_the_server(api: Api, worker: Worker) -> None:
+    held, parts = worker.take(api), urlsplit(api.url)
+    place = {"route": "/api/v1/runs/{run_id}/artifacts/{name}", "method": "PUT"}
+
+    def answered(status: str) -> float:
+        return Scrape.of(api).value("assay_http_requests_total", status=status, **place)
+
+    refused, failed = answered("400"), answered("500")
+    with socket.create_connection((parts.hostname, parts.port)) as connection:
+        line = f"PUT /api/v1/runs/{held.run_id}/artifacts/a.txt?fence={held.fence} HTTP/1.1"
+        fields = f"Host: x\r\nAuthorization: Bearer {KEY}\r\nContent-Length: 1000"
+        connection.sendall(f"{line}\r\n{fields}\r\n\r\nonly the beginning".encode())
+    until(lambda: answered("400") > refused or answered("500") > failed, "the end of the request")
+    assert answered("500") == failed
 
 
 @pytest.mark.parametrize("name", ["..", ".hidden", "a%20b", "a%0Ab", "%C3%BC", "x" * 201, "name%0A"])

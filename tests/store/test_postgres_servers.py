@@ -23,7 +23,7 @@ from assay.store.postgres import PostgresStore
 from assay.store.postgres.address import Address
 from assay.store.postgres.migrations import migrate
 from assay.store.postgres.translate import arguments, translate
-from assay.store.queries import JobVersion, JobWithRuns
+from assay.store.queries import JobVersion
 from assay.store.statements import statements
 from tests.postgres import Cluster
 
@@ -287,20 +287,3 @@ async def test_a_number_that_was_taken_in_vain_holds_nothing_up(servers: tuple[L
     job = await here.submit()
     horizon = await here.store.horizon()
     assert horizon == await here.store.lookup(LastEvent()) == (await here.events(job))[-1].seq
-
-
-async def test_a_reader_that_is_given_up_twice_leaves_no_transaction_open(servers: tuple[Life, Life]) -> None:
-    store, job = servers[0].store, await servers[0].submit(2)
-    assert await store.lookup(JobWithRuns(job.id))
-    said: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context["message"]))
-    for turns in range(200):  # asyncpg says so when it gets a connection back with one
-        reading = asyncio.create_task(store.lookup(JobWithRuns(job.id)))
-        for _ in range(turns % 20):
-            await asyncio.sleep(0)
-        reading.cancel()
-        await asyncio.sleep(0)
-        reading.cancel()
-        await asyncio.wait([reading])
-    assert await store.lookup(JobVersion(job.id))
-    assert said == []

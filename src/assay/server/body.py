@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -28,8 +28,19 @@ _MOST_VALUES = 100_000
 """Most values of a body. Decoding holds everybody up; so many take it some hundredths of a second."""
 
 
+async def pieces(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body as it comes. Raises BadRequest where its sender hangs up before its end."""
+    try:
+        async for piece in request.stream():
+            yield piece
+    except ClientDisconnect:
+        raise BadRequest(error="the connection was closed before the body was complete") from None
+
+
 async def read_bytes(request: Request, limit: int) -> bytes:
-    """Return the body. Raises BodyTooLarge beyond `limit` bytes (-1: any size), BodyTooSlow where it takes too long."""
+    """Return the body. Raises BodyTooLarge beyond `limit` bytes (-1: any size), BodyTooSlow where it takes too long, BadRequest
+    where its sender hangs up.
+    """
     limit = limit if limit >= 0 else sys.maxsize
     patience_s: float = services(request).settings.read_timeout_seconds
     length = request.headers.get("content-length", "")
@@ -39,16 +50,14 @@ async def read_bytes(request: Request, limit: int) -> bytes:
     size = 0
     try:
         async with asyncio.timeout(patience_s):
-            async for chunk in request.stream():
-                size += len(chunk)
+            async for piece in pieces(request):
+                size += len(piece)
                 if size > limit * _PATIENCE:
                     break
                 if size <= limit:
-                    body += chunk
+                    body += piece
     except TimeoutError:
         raise BodyTooSlow(seconds=f"{patience_s:g}") from None
-    except ClientDisconnect:
-        raise BadRequest(error="the connection was closed before the body was complete") from None
     if size > limit:
         raise BodyTooLarge(limit=limit)
     return bytes(body)

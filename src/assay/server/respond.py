@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
+from assay import eventloop
 from assay.model.errors import AssayError, PlainNotFound
 
 _encode = msgspec.json.Encoder().encode
@@ -24,6 +27,26 @@ class JsonResponse(Response):
         self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         for name, value in (headers or {}).items():
             self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+
+
+class Streamed(StreamingResponse):
+    """An answer in pieces, given up when its reader hangs up.
+
+    Where they come from is then cancelled once: Starlette's own does it again and again, also while a connection to the
+    database is being given back in order.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        sending = asyncio.create_task(self.stream_response(send))
+        leaving = asyncio.create_task(self.listen_for_disconnect(receive))
+        try:
+            await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await eventloop.end(leaving)
+            await eventloop.end(sending)
+        if not sending.cancelled():
+            sending.result()
 
 
 def dump(value: Any) -> bytes:

@@ -27,8 +27,6 @@ class Row(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
 
-"""One row, by column name."""
-
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 

@@ -141,7 +141,7 @@ class JobsAlone:
 
     def steps(self) -> Steps[list[Job]]:
         rows = yield run("jobs_alone", ids=msgspec.json.encode(self.ids).decode())
-        jobs = {row["id"]: job_of({**row, "spec": b""}) for row in rows}
+        jobs = {row["id"]: job_of((*row, b"")) for row in rows}
         return [jobs[id_] for id_ in self.ids if id_ in jobs]
 
 

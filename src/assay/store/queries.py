@@ -12,7 +12,7 @@ from assay.model.protocol import ArtifactRef
 from assay.model.records import Attempt, Job, Run, Worker
 from assay.store.base import Steps, run
 from assay.store.leases import registered
-from assay.store.rows import attempt_of, job_of, run_of, worker_of
+from assay.store.rows import JOB_COLUMNS, attempt_of, job_of, run_of, worker_of
 
 _plan = msgspec.json.Decoder(Plan)
 _context = msgspec.json.Decoder(Context)
@@ -36,11 +36,11 @@ class JobWithRuns:
     job_id: str
 
     def steps(self) -> Steps[tuple[Job, list[Run]] | None]:
-        rows = yield run("job_with_spec", id=self.job_id)
+        rows = [tuple(row) for row in (yield run("job_with_runs", id=self.job_id))]
         if not rows:
             return None
-        runs = yield run("runs_of_job", job_id=self.job_id)
-        return job_of(rows[0]), [run_of(row) for row in runs]
+        after = len(JOB_COLUMNS) + 1
+        return job_of(rows[0][:after]), [run_of(row[after:]) for row in rows if row[after] is not None]
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,19 @@ RUN_COLUMNS: Final = (
 )  # fmt: skip
 """The columns of `runs` in the order of the fields of `records.Run`; its result follows them in every row, then the rest."""
 
+JOB_COLUMNS: Final = (
+    "id", "kind", "tenant", "owner", "name", "experiment_id", "state", "cancelled", "created_at", "updated_at", "version",
+    "threshold", "collection", "model", "test", "experiment_url", "exports",
+)  # fmt: skip
+"""The columns of `jobs` that a `records.Job` is made of; what was posted follows them in a row."""
+
 _STATES: Final = {state.value: state for state in RunState}
 _STATUSES: Final = {status.value: status for status in Status}
 _VERDICTS: Final = {verdict.value: verdict for verdict in Verdict}
 
 
-def run_of(row: Row) -> Run:
-    """Return the run in a row that begins with `RUN_COLUMNS` and the run's result."""
+def run_of(row: Iterable[Any]) -> Run:
+    """Return the run in the values of a row that begin with `RUN_COLUMNS` and the run's result."""
     # By position: a look-up by name searches the names of all columns before it.
     (
         run_id, job_id, index, provider_id, benchmark_id, engine, state, status, priority, queued_at, available_at, attempts,
@@ -64,27 +70,31 @@ def run_of(row: Row) -> Run:
     )
 
 
-def job_of(row: Row) -> Job:
-    """Return the job in a row of `jobs` joined with its spec."""
+def job_of(row: Iterable[Any]) -> Job:
+    """Return the job in the values of `JOB_COLUMNS` and what was posted."""
+    (
+        job_id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold,
+        collection, model, test, experiment_url, exports, spec,
+    ) = row  # fmt: skip
     return Job(
-        id=row["id"],
-        kind=row["kind"],
-        tenant=row["tenant"],
-        owner=row["owner"],
-        name=row["name"],
-        experiment_id=row["experiment_id"],
-        state=JobState(row["state"]),
-        cancelled=bool(row["cancelled"]),
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        version=row["version"],
-        spec=row["spec"],
-        collection=row["collection"],
-        model=row["model"],
-        threshold=row["threshold"],
-        test=row["test"],
-        experiment_url=row["experiment_url"],
-        exports=row["exports"],
+        id=job_id,
+        kind=kind,
+        tenant=tenant,
+        owner=owner,
+        name=name,
+        experiment_id=experiment_id,
+        state=JobState(state),
+        cancelled=bool(cancelled),
+        created_at=created_at,
+        updated_at=updated_at,
+        version=version,
+        spec=spec,
+        collection=collection,
+        model=model,
+        threshold=threshold,
+        test=test,
+        experiment_url=experiment_url,
+        exports=exports,
     )
 
 

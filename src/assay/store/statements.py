@@ -1,8 +1,8 @@
 """Loads the named statements of `sql/*.sql`, in the words of a dialect. A block starts with `-- name: NAME`.
 
 The dialects share every statement. Where they have different words for one thing the file has a placeholder in braces, and
-`DIALECTS` says what each puts there. `{run}` stands for the columns of a run `r`, `{watched}` for whether
-anybody has asked to be notified of the changes of a row of `jobs`.
+`DIALECTS` says what each puts there. `{run}` stands for the columns of a run `r`, `{job}` for those of a
+job `j`, `{watched}` for whether anybody has asked to be notified of the changes of a row of `jobs`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from assay.store.rows import RUN_COLUMNS
+from assay.store.rows import JOB_COLUMNS, RUN_COLUMNS
 
-_RUN: Final = ", ".join(f"r.{column}" for column in RUN_COLUMNS)
-_WATCHED: Final = (
-    "(EXISTS (SELECT 1 FROM resources w WHERE w.kind = 'webhook' AND w.tenant = jobs.tenant) "
-    "OR EXISTS (SELECT 1 FROM resources w WHERE w.kind = 'publisher'))"
-)
+_SHARED: Final = {
+    "{run}": ", ".join(f"r.{column}" for column in RUN_COLUMNS),
+    "{job}": ", ".join(f"j.{column}" for column in JOB_COLUMNS),
+    "{watched}": "(EXISTS (SELECT 1 FROM resources w WHERE w.kind = 'webhook' AND w.tenant = jobs.tenant) "
+    "OR EXISTS (SELECT 1 FROM resources w WHERE w.kind = 'publisher'))",
+}
 _HEADER = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 QUEUE_LOCK: Final = 0x61737361_79717565
@@ -67,7 +68,7 @@ def statements(dialect: str = "sqlite") -> dict[str, str]:
         for name, sql in zip(parts[1::2], parts[2::2], strict=True):
             if name in found:
                 raise ValueError(f"{file.name} defines {name} a second time")
-            for placeholder, words in (("{run}", _RUN), ("{watched}", _WATCHED), *DIALECTS[dialect].items()):
+            for placeholder, words in (_SHARED | DIALECTS[dialect]).items():
                 sql = sql.replace(placeholder, words)
             found[name] = sql.strip().rstrip(";")
     return found

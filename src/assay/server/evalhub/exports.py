@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from assay.model.errors import NotFound
 from assay.model.records import Job, Run
 from assay.scheduler.identifiers import rfc3339
 from assay.server.evalhub.filters import PARAMETERS, job_filter
 from assay.server.evalhub.queries import Parameters
+from assay.server.respond import Streamed
 from assay.server.services import Services, caller, services
 from assay.store.pages import JobFilter, JobsWithRuns, PageVersions
 from assay.store.queries import JobWithRuns
@@ -42,7 +43,7 @@ async def of_jobs(request: Request) -> Response:
     at, parameters = services(request), Parameters(request)
     where = job_filter(parameters, caller(request).tenant)
     parameters.only_known(PARAMETERS)
-    return StreamingResponse(_pages(at, where), media_type="text/csv; charset=utf-8", headers=_attachment("results.csv"))
+    return Streamed(_pages(at, where), media_type="text/csv; charset=utf-8", headers=_attachment("results.csv"))
 
 
 async def _pages(at: Services, where: JobFilter) -> AsyncIterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from assay.config import Settings
 from assay.model.errors import BadQueryValue, NotFound
@@ -16,6 +16,7 @@ from assay.model.records import Run
 from assay.model.states import TERMINAL_STATUSES
 from assay.server.evalhub.queries import Parameters, index_of
 from assay.server.logs import Follower
+from assay.server.respond import Streamed
 from assay.server.services import Services, caller, services
 from assay.store.base import job_topic, log_topic
 from assay.store.queries import JobWithRuns
@@ -90,7 +91,7 @@ def _unended(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _answer(at: Services, pieces: AsyncIterator[bytes]) -> Response:
-    return StreamingResponse(within_limits(at.settings, pieces), media_type=_PLAIN)
+    return Streamed(within_limits(at.settings, pieces), media_type=_PLAIN)
 
 
 async def within_limits(settings: Settings, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -12,7 +12,7 @@ from assay.model.protocol import OUTCOMES, ArtifactRef, Ending, GrantAnswer, Sta
 from assay.model.records import Run
 from assay.scheduler.handover import HandOver, started_before
 from assay.scheduler.identifiers import now, rfc3339
-from assay.server.body import read_bytes, read_struct
+from assay.server.body import pieces, read_bytes, read_struct
 from assay.server.evalhub.queries import Parameters
 from assay.server.respond import json_response, no_content
 from assay.server.services import services
@@ -72,8 +72,8 @@ async def artifact(request: Request) -> Response:
     if not _NAME.fullmatch(name):
         raise BadRequest(error=f"the artifact name '{name}' may only hold letters, digits, dots, dashes, underscores")
     with at.blobs.writer() as blob:
-        async for chunk in request.stream():
-            blob.write(chunk)
+        async for piece in pieces(request):
+            blob.write(piece)
         digest = blob.commit()
     media_type = request.headers.get("content-type", "application/octet-stream")
     return json_response(ArtifactRef(name, digest, blob.size, media_type), 201)

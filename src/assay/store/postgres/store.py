@@ -96,20 +96,17 @@ class PostgresStore:
     async def lookup(self, query: Operation[T]) -> T:
         """Answer a query by primary key."""
         try:
-            if type(query) not in self._long:
-                try:
-                    async with self._pool.acquire() as connection:
+            async with self._pool.acquire() as connection:
+                if type(query) not in self._long:
+                    try:
                         return await drive(connection, query, [], single=True)
-                except TooManyStatements:
-                    self._long.add(type(query))
-            # Its end may not be cut short: a connection would go back to the pool with a transaction that is open.
-            return await asyncio.shield(self._from_one_snapshot(query))
+                    except TooManyStatements:
+                        self._long.add(type(query))
+                # One snapshot for all statements of the query.
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    return await drive(connection, query, [])
         except FAILURES as error:
             raise explain(error) from error
-
-    async def _from_one_snapshot(self, query: Operation[T]) -> T:
-        async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-            return await drive(connection, query, [])
 
     async def scan(self, query: Operation[T]) -> T:
         """Answer a list or an aggregate."""

@@ -26,10 +26,11 @@ FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY id {for_updat
 -- name: job_version
 SELECT tenant, version, state FROM jobs WHERE id = :id
 
--- name: job_with_spec
-SELECT j.id, j.kind, j.tenant, j.owner, j.name, j.experiment_id, j.state, j.cancelled, j.created_at, j.updated_at, j.version,
-       j.threshold, j.collection, j.model, j.test, j.experiment_url, j.exports, s.spec
-FROM jobs j JOIN job_specs s ON s.job_id = j.id WHERE j.id = :id
+-- name: job_with_runs
+-- What was posted is in the first row alone.
+SELECT {job}, CASE WHEN r.idx > 0 THEN NULL ELSE s.spec END AS spec, {run}, x.result
+FROM jobs j JOIN job_specs s ON s.job_id = j.id LEFT JOIN runs r ON r.job_id = j.id LEFT JOIN results x ON x.run_id = r.id
+WHERE j.id = :id ORDER BY r.idx
 
 -- name: update_job
 UPDATE jobs SET state = :state, cancelled = :cancelled, updated_at = :now, version = version + 1, test = :test, exports = :exports,
@@ -44,15 +45,12 @@ UPDATE jobs SET updated_at = CASE WHEN updated_at > :now THEN updated_at ELSE :n
 DELETE FROM jobs WHERE id = :id
 
 -- name: jobs_of_page
-SELECT j.id, j.kind, j.tenant, j.owner, j.name, j.experiment_id, j.state, j.cancelled, j.created_at, j.updated_at, j.version,
-       j.threshold, j.collection, j.model, j.test, j.experiment_url, j.exports, s.spec
+SELECT {job}, s.spec
 FROM jobs j JOIN job_specs s ON s.job_id = j.id
 WHERE j.id IN (SELECT value FROM json_each(:ids))
 
 -- name: jobs_alone
-SELECT id, kind, tenant, owner, name, experiment_id, state, cancelled, created_at, updated_at, version, threshold, collection, model, test,
-       experiment_url, exports
-FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
+SELECT {job} FROM jobs j WHERE j.id IN (SELECT value FROM json_each(:ids))
 
 -- name: known_jobs
 SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))

@@ -27,10 +27,6 @@ SELECT {run}, x.result, j.tenant, j.state AS job_state, p.context FROM jobs j JO
 JOIN plans p ON p.run_id = r.id LEFT JOIN results x ON x.run_id = r.id
 WHERE j.id = :job_id AND r.idx = :idx {for_update_of_run}
 
--- name: runs_of_job
-SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
-WHERE r.job_id = :job_id ORDER BY r.idx
-
 -- name: runs_to_cancel
 SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.job_id = :job_id ORDER BY r.idx {for_update_of_run}
