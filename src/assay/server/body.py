@@ -38,8 +38,8 @@ async def pieces(request: Request) -> AsyncIterator[bytes]:
 
 
 async def read_bytes(request: Request, limit: int) -> bytes:
-    """Return the body. Raises BodyTooLarge beyond `limit` bytes (-1: any size), BodyTooSlow where it takes too long, BadRequest
-    where its sender hangs up.
+    """Return the body. Raises BodyTooLarge beyond `limit` bytes (-1: any size), BodyTooSlow where it takes too long, and
+    BadRequest where its sender hangs up.
     """
     limit = limit if limit >= 0 else sys.maxsize
     patience_s: float = services(request).settings.read_timeout_seconds
