@@ -32,7 +32,7 @@ async def tenants(life: Life, taken: Taken) -> list[str]:
 
 
 async def test_a_long_queue_delays_another_tenant_by_one_slot(life: Life) -> None:
-    await life.submit(300, tenant="many")
+    await life.submit(10_000, tenant="many")
     await life.register()
     busy = (await take(life, 4)).leases
     await life.submit(1, tenant="few")
