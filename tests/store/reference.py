@@ -185,7 +185,7 @@ class Reference:
 
     def start(self, run_id: str, fence: int, now: int) -> None:
         run = self._fenced(run_id, fence)
-        if run.state not in HELD:
+        if run.state not in HELD and run.verdict is not Verdict.ADAPTER:
             raise StaleFence(run=run_id, fence=fence)
         if run.state is RunState.LEASED:
             run.move(Cause.START, RunState.RUNNING, now)

@@ -7,7 +7,7 @@ import pytest
 
 from assay.model.errors import StaleFence
 from assay.model.protocol import ArtifactRef
-from assay.model.results import BenchmarkTest, Message
+from assay.model.results import BenchmarkTest, Message, Result
 from assay.model.scores import Criteria, JobTest
 from assay.model.states import JobState, RunState, Status, Verdict
 from assay.store.queries import ArtifactsOfRun
@@ -114,6 +114,21 @@ async def test_starting_twice_is_harmless_and_starting_late_is_stale(life: Life)
     assert await life.run(job) == before
     assert (await life.attempts(job))[0].started_at == life.now - 1_000_000
     await life.cancel(job)
+    with pytest.raises(StaleFence):
+        await life.start(lease)
+
+
+async def test_a_start_that_met_the_last_report_on_its_way_changes_nothing_and_ends_no_process(life: Life) -> None:
+    job = await life.submit()
+    await life.register()
+    (lease,) = await life.take()
+    await life.report(job, Status.COMPLETED, result=Result(), fence=lease.fence)
+    before = await life.run(job)
+    assert before.state is RunState.COMPLETED
+    life.later()
+    await life.start(lease)
+    assert await life.run(job) == before
+    await life.end(lease)
     with pytest.raises(StaleFence):
         await life.start(lease)
 

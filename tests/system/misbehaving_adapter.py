@@ -54,7 +54,7 @@ elif vice == "daemon-and-stays":
 elif vice == "flood":
     for _ in range(200):
         os.write(1, b"x" * 99 + b"\n" + os.urandom(1 << 20))
-    print("the last words", flush=True)
+    print("\nthe last words", flush=True)
     sys.exit(3)
 elif vice == "thrice":
     post("failed")

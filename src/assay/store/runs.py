@@ -46,7 +46,11 @@ def _judged(context: bytes, report: Report, result: Result) -> tuple[Report, Res
 
 @dataclass(frozen=True)
 class StartRun:
-    """The worker has started the run's process. `at` is RFC 3339 text of `now`."""
+    """The worker has started the run's process. `at` is RFC 3339 text of `now`.
+
+    It may come after the adapter's last report, which it met on the way: then there is nothing to note, and the adapter may
+    linger. Raises StaleFence where the process has nothing to do any more.
+    """
 
     run_id: str
     fence: int
@@ -68,11 +72,12 @@ class StartRun:
         started: list[tuple[StartRun, Run]] = []
         for asked in operations:
             one = runs.get(asked.run_id)
-            if one is None or one.fence != asked.fence or one.worker is None or one.state not in HELD:
+            held = one is not None and one.fence == asked.fence and one.worker is not None
+            if one is None or not held or (one.state not in HELD and one.verdict is not Verdict.ADAPTER):
                 answers.append(StaleFence(run=asked.run_id, fence=asked.fence))
                 continue
             answers.append(None)
-            if one.state is not RunState.RUNNING:
+            if one.state is RunState.LEASED:
                 started.append((asked, one))
         if started:
             attempts = [{"run_id": one.id, "number": one.attempts, "now": asked.now} for asked, one in started]
