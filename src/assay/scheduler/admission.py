@@ -41,9 +41,11 @@ from assay.scheduler.offerings import Offerings
 from assay.store.base import Store
 from assay.store.jobs import CreateJob, JobOfKey
 
-_NAMES = "api[-_]?key|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer"
-_CREDENTIAL = re.compile(f"(?i)^({_NAMES})$")
-_CREDENTIAL_IN_URL = re.compile(rf"(?i)^[a-z][a-z0-9+.-]*://([^/@\s:]*:[^/@\s]+@|[^?#]*\?([^#]*&)?({_NAMES})=[^&#])")
+_CREDENTIAL_NAMES = "api[-_]?key|authorization|auth[-_]?token|access[-_]?token|token|secret|password|bearer"
+_CREDENTIAL = re.compile(f"(?i)^({_CREDENTIAL_NAMES})$")
+_CREDENTIAL_IN_URL = re.compile(
+    rf"(?i)^[a-z][a-z0-9+.-]*://([^/@\s:]*:[^/@\s]+@|[^?#]*\?([^#]*&)?({_CREDENTIAL_NAMES})=[^&#])"
+)
 _LONGEST_TAG = 5000
 _LARGE = 1 << 15
 """Bytes of JSON that are searched in some ten milliseconds at most."""
