@@ -128,7 +128,8 @@ def test_every_member_of_a_submission_reaches_the_job(mcp: Mcp) -> None:
     job_id = mcp.tool("submit_evaluation", **sent)["job_id"]
     job = mcp.read(f"evalhub://jobs/{job_id}")
     assert {name: job[name] for name in sent} == sent
-    mcp.tool("cancel_job", job_id=job_id)
+    # Its key is nowhere, so that it fails by itself, and that may be sooner than it could be cancelled.
+    assert ended(mcp, job_id)["state"] == "failed"
 
 
 def test_a_collection_can_be_submitted(mcp: Mcp) -> None:

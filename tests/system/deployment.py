@@ -20,13 +20,15 @@ from assay.config import data_dir, engines_dir
 TERMINAL = {"completed", "failed", "cancelled", "partially_failed"}
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "the condition") -> Any:
-    """Return the first true value of `condition`; fail after `timeout_s` seconds."""
+def wait_until(
+    condition: Callable[[], Any], timeout_s: float = 60.0, what: str = "the condition", every_s: float = 0.02
+) -> Any:
+    """Return the first true value of `condition`, asked every `every_s`; fail after `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if value := condition():
             return value
-        time.sleep(0.02)
+        time.sleep(every_s)
     raise AssertionError(f"{what} did not come within {timeout_s:g} s")
 
 
