@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import msgspec
@@ -119,7 +119,7 @@ async def delete(request: Request) -> Response:
     """Cancel a job, or delete it for good with `hard_delete=true`."""
     at, job_id = services(request), request.path_params["job_id"]
     tenant = caller(request).tenant
-    if await _version(at, tenant, job_id) is None:
+    if await _version(at, tenant, job_id, await _generation(at)) is None:
         raise NotFound(kind="evaluation job", id=job_id)
     hard = Parameters(request).flag("hard_delete")
     await require_owner_of_job(request, job_id)
@@ -151,41 +151,47 @@ async def require_owner_of_job(request: Request, job_id: str) -> None:
 
 async def _document(at: Services, tenant: str, job_id: str, wanted: str) -> tuple[str, bytes | None]:
     """Return the ETag of a job and its document, or None in its place if that is what `wanted` has. Raises NotFound."""
+    generation = await _generation(at)
     if wanted or at.documents.keeps(job_id):
-        version = await _version(at, tenant, job_id)
+        version = await _version(at, tenant, job_id, generation)
         if version is None:
             raise NotFound(kind="evaluation job", id=job_id)
         if is_current(wanted, etag := f'"{version}"'):
             return etag, None
         if document := at.documents.get(job_id, version):
             return etag, document
-    job, runs = await _job(at, job_id)
-    if job.tenant != tenant:
+    found = await at.store.lookup(JobWithRuns(job_id))
+    if found is None or found[0].tenant != tenant:
         raise NotFound(kind="evaluation job", id=job_id)
+    job, runs = found
+    _keep_version(at, tenant, job_id, job.version, generation)
     return f'"{job.version}"', at.documents.put(job_id, job.version, job_document(job, runs))
 
 
-async def _version(at: Services, tenant: str, job_id: str) -> int | None:
+async def _generation(at: Services) -> Hashable | None:
+    """Return how often the store has been written to; None where others write too, so that nothing may be kept.
+
+    To be asked before the store is: what is written meanwhile must make the answer stale.
+    """
+    return await at.store.generation() if at.store.writes_alone else None
+
+
+async def _version(at: Services, tenant: str, job_id: str, generation: Hashable | None) -> int | None:
     """Return the version of a job, None for one of another tenant; from memory while nothing has been written."""
-    key = f"{tenant}\0{job_id}"
-    # Read first: what is written while the store is asked must make the answer stale.
-    generation = await at.store.generation() if at.store.writes_alone else None
-    kept = at.pages.get(key, generation) if generation is not None else None
+    kept = at.pages.get(f"{tenant}\0{job_id}", generation) if generation is not None else None
     if kept is not None:
         return int(kept)
     found = await at.store.lookup(JobVersion(job_id))
     if found is None or found[0] != tenant:
         return None
-    if generation is not None:
-        at.pages.put(key, generation, b"%d" % found[1])
+    _keep_version(at, tenant, job_id, found[1], generation)
     return found[1]
 
 
-async def _job(at: Services, job_id: str) -> tuple[Job, list[Run]]:
-    found = await at.store.lookup(JobWithRuns(job_id))
-    if found is None:
-        raise NotFound(kind="evaluation job", id=job_id)
-    return found
+def _keep_version(at: Services, tenant: str, job_id: str, version: int, generation: Hashable | None) -> None:
+    """Keep the version that a job had when the store had been written to as often as `generation` says."""
+    if generation is not None:
+        at.pages.put(f"{tenant}\0{job_id}", generation, b"%d" % version)
 
 
 def _preferred_wait(request: Request) -> float:

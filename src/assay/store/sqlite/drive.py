@@ -41,14 +41,24 @@ def paced(connection: sqlite3.Connection, operation: Operation[T], news: list[Ne
         return stop.value  # type: ignore[no-any-return]
 
 
-def drive(connection: sqlite3.Connection, query: Operation[T], *, single: bool = False) -> T:
-    """Execute the statements of a query; return its result. `single`: raise TooManyStatements at a second one."""
+def drive(connection: sqlite3.Connection, query: Operation[T]) -> T:
+    """Execute the statements of a query; return its result."""
     steps = paced(connection, query, [])
     try:
-        next(steps)
         while True:
             next(steps)
-            if single:
-                raise TooManyStatements
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
+
+
+def ask_once(connection: sqlite3.Connection, query: Operation[T]) -> T:
+    """Execute the one statement of a query; return its result. Raises TooManyStatements where there are more."""
+    steps = query.steps()
+    try:
+        step = next(steps)
+        if not isinstance(step, Statement) or step.many is not None:
+            raise TooManyStatements
+        steps.send(connection.execute(step.sql or statements()[step.name], step.parameters).fetchall())
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    raise TooManyStatements

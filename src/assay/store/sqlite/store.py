@@ -20,7 +20,7 @@ from assay.store.changes import Changes
 from assay.store.history import LastEvent
 from assay.store.signals import LocalSignals
 from assay.store.sqlite.connection import connect, explain
-from assay.store.sqlite.drive import drive
+from assay.store.sqlite.drive import ask_once, drive
 from assay.store.sqlite.migrations import migrate
 from assay.store.sqlite.writer import Writer
 
@@ -146,7 +146,7 @@ class SqliteStore:
         try:
             if type(query) not in self._long:
                 try:
-                    return drive(connection, query, single=True)
+                    return ask_once(connection, query)
                 except TooManyStatements:
                     self._long.add(type(query))
             connection.execute("BEGIN")
