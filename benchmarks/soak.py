@@ -44,7 +44,7 @@ _MOST_USERS = 24
 """At a time."""
 _FILLED = 28_000
 _DESCRIPTION = "what this job is about " * 50
-"""Makes documents of about the size that those of users have, and as many as are filled in are more than the server keeps."""
+"""Makes documents of about the size of those of users; as many as are filled in are more than the server keeps."""
 _MOST_DESCRIPTORS = 10
 """More than before, once all users have gone."""
 _SHOWN, _MOST_WRONG = 20, 200

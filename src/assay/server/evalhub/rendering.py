@@ -20,7 +20,7 @@ from assay.model.states import HELD, TERMINAL_STATUSES, JobState
 from assay.scheduler.catalogue import Entry
 from assay.scheduler.identifiers import rfc3339
 from assay.server.respond import dump, escape
-from assay.store.rows import report_of, result_of
+from assay.store.rows import report_of
 
 _MERGED = f'"{MERGED}":'.encode()
 _exports_decoder = msgspec.json.Decoder(dict[str, Export])
@@ -44,7 +44,12 @@ def job_document(job: Job, runs: list[Run], *, created: bool = False) -> bytes:
     if job.exports:
         results |= _exports(job)
     head = dump({"resource": _resource(job), "status": status, "results": results})
-    return head[:-1] + b"," + escape(_spec(job, runs))[1:] + b"\n"
+    return joined(head, escape(_spec(job, runs))) + b"\n"
+
+
+def joined(one: bytes, other: bytes) -> bytes:
+    """Return a JSON object with the members of `one`, which has some, and those of `other` after them."""
+    return one[:-1] + (b"}" if other == b"{}" else b"," + other[1:])
 
 
 def job_summary(job: Job) -> bytes:
@@ -135,23 +140,10 @@ def _status_row(run: Run) -> dict[str, Any]:
     return row
 
 
-def _result_row(run: Run) -> dict[str, Any]:
-    result = result_of(run)
-    assert result is not None
-    row: dict[str, Any] = {"id": run.benchmark_id, "provider_id": run.provider_id, "benchmark_index": run.index}
-    for name in (
-        "metrics",
-        "metrics_schema",
-        "additional_info",
-        "artifacts",
-        "mlflow_run_id",
-        "logs_path",
-        "test",
-    ):
-        value = getattr(result, name)
-        if value:
-            row[name] = value
-    return row
+def _result_row(run: Run) -> msgspec.Raw:
+    """Return what a run measured, after what it is: the store keeps it in the order and with the members that are shown."""
+    head = {"id": run.benchmark_id, "provider_id": run.provider_id, "benchmark_index": run.index}
+    return msgspec.Raw(joined(dump(head), run.result))
 
 
 def entry_document(entry: Entry, *, benchmarks: bool = True, run_count: int = 0) -> bytes:
