@@ -26,7 +26,7 @@ from pathlib import Path
 from tests.postgres import cluster
 
 from benchmarks import seed
-from benchmarks.load import Ask, Load, one_after_another, under_load
+from benchmarks.load import Ask, Load, each_once, under_load
 from benchmarks.peer import peer, remove_leftovers
 from benchmarks.seed import JOBS
 from benchmarks.servers import Server, assay
@@ -47,36 +47,44 @@ class Side:
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of request. `once`: fresh requests for each round, sent one after another, rather than in turn for a time."""
+    """A kind of request. `once`: fresh requests for each round, each sent once, rather than in turn for a time."""
 
     name: str
-    requests: Callable[[Side], list[Ask]]
+    requests: Callable[[Side, int, int], list[Ask]]
+    """For a side in a round, counted from 0, of so many."""
     connections: int
     once: bool = False
 
 
-def _jobs(side: Side) -> list[Ask]:
-    ids = side.ids.copy()
-    random.Random(1).shuffle(ids)
-    return [Ask("GET", f"{JOBS}/{job_id}") for job_id in ids]
+def _jobs(side: Side, *_: int) -> list[Ask]:
+    return [Ask("GET", f"{JOBS}/{job_id}") for job_id in random.Random(1).sample(side.ids, len(side.ids))]
 
 
-def _running(side: Side) -> list[Ask]:
+def _new_jobs(side: Side, number: int, rounds: int) -> list[Ask]:
+    return _jobs(side)[number::rounds]
+
+
+def _running(side: Side, *_: int) -> list[Ask]:
     return [Ask("POST", f"{JOBS}/{side.open_job}/events", seed.event(n, "running")) for n in range(_MANY)]
 
 
-def _completed(side: Side) -> list[Ask]:
+def _completed(side: Side, *_: int) -> list[Ask]:
     ids = asyncio.run(seed.open_jobs(side.server, 4, _MANY))
     return [Ask("POST", f"{JOBS}/{one}/events", seed.event(n, "completed", n)) for one in ids for n in range(_MANY)]
 
 
-def _get(path: str) -> Callable[[Side], list[Ask]]:
-    return lambda side: [Ask("GET", path)]
+def _same(ask: Ask) -> Callable[[Side, int, int], list[Ask]]:
+    return lambda *_: [ask]
+
+
+def _get(path: str) -> Callable[[Side, int, int], list[Ask]]:
+    return _same(Ask("GET", path))
 
 
 CASES = (
     Case("GET health", _get("/api/v1/health"), 16),
     Case("GET health", _get("/api/v1/health"), 1),
+    Case("GET job by id, for the first time", _new_jobs, 16, once=True),
     Case("GET job by id", _jobs, 16),
     Case("list, limit=50", _get(f"{JOBS}?limit=50"), 16),
     Case("list, limit=50, offset=9000", _get(f"{JOBS}?limit=50&offset=9000"), 16),
@@ -88,18 +96,18 @@ CASES = (
     Case("POST running event, 50 benchmarks", _running, 1),
     Case("POST running event, 50 benchmarks", _running, 16),
     Case("POST completed events, 50 in turn", _completed, 1, once=True),
-    Case("POST job", lambda side: [Ask("POST", JOBS, seed.submission(1, seed.IDLE))], 4),
+    Case("POST job", _same(Ask("POST", JOBS, seed.submission(1, seed.IDLE))), 4),
 )
 
 
 def measure(case: Case, sides: tuple[Side, Side], rounds: int, seconds: float) -> tuple[Load, Load]:
     """Return the medians of the peer and of us, who take turns."""
     found: tuple[list[Load], list[Load]] = ([], [])
-    for _ in range(rounds):
+    for number in range(rounds):
         for side, loads in zip(sides, found, strict=True):
-            requests = case.requests(side)
+            requests = case.requests(side, number, rounds)
             loads.append(
-                one_after_another(side.server, requests)
+                each_once(side.server, requests, case.connections)
                 if case.once
                 else under_load(side.server, requests, case.connections, seconds)
             )

@@ -116,12 +116,12 @@ def under_load(server: Server, requests: Sequence[Ask], connections: int, second
     return Load(count, count / took, p50, p99, cpu / count * 1e3)
 
 
-def one_after_another(server: Server, requests: Sequence[Ask]) -> Load:
-    """Send each request once, on one connection, and wait for its answer before the next."""
+def each_once(server: Server, requests: Sequence[Ask], connections: int = 1) -> Load:
+    """Send each request once; on each connection wait for the answer before the next."""
     server.settle()
     before = server.cpu_s()
     began = time.perf_counter()
-    latencies = asyncio.run(_send(server, iter(requests), 1, float("inf")))
+    latencies = asyncio.run(_send(server, iter(requests), connections, float("inf")))
     took = time.perf_counter() - began
     cpu = server.cpu_s() - before
     return Load(len(latencies), len(latencies) / took, *_percentiles(latencies), cpu / len(latencies) * 1e3)

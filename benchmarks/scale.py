@@ -31,7 +31,7 @@ from assay.store.jobs import CreateJob
 from assay.store.runs import ReportRun
 from assay.store.sqlite import SqliteStore
 from benchmarks import seed
-from benchmarks.load import Ask, Load, one_after_another
+from benchmarks.load import Ask, Load, each_once
 from benchmarks.seed import JOBS
 from benchmarks.servers import Server, assay
 from benchmarks.table import figure, markdown
@@ -141,7 +141,7 @@ def events(server: Server, benchmarks: int) -> list[tuple[str, Load]]:
     return [
         (
             what,
-            one_after_another(server, [Ask("POST", f"{JOBS}/{job}/events", seed.event(n, what, n)) for job, n in targets]),
+            each_once(server, [Ask("POST", f"{JOBS}/{job}/events", seed.event(n, what, n)) for job, n in targets]),
         )
         for what, targets in (
             ("running", [(running, n % benchmarks) for n in range(_REQUESTS)]),
@@ -178,7 +178,7 @@ def main() -> None:
         stack.callback(server.stop)
         rows, figures = [], {}
         for name, queries in _cases(options.jobs, middle).items():
-            load = one_after_another(server, [Ask("GET", f"{JOBS}?{query}") for query in queries])
+            load = each_once(server, [Ask("GET", f"{JOBS}?{query}") for query in queries])
             rows.append([name, figure(load.p50_ms), figure(load.p99_ms), figure(load.cpu_ms)])
             figures[name] = asdict(load)
         times = processes(server, options.repeats)
