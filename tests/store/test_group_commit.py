@@ -92,11 +92,13 @@ async def test_whoever_waits_is_woken_by_the_commit(life: Life) -> None:
 
 async def test_a_refused_operation_wakes_nobody(life: Life) -> None:
     job = await life.submit()
-    ticket = life.store.signals.ticket(["broken"])
+    ticket, bystander = (life.store.signals.ticket([topic]) for topic in ("broken", "something else"))
     await life.store.transact([Break(job.id)])
     await life.submit()
-    assert not ticket.waiter.done()
+    # A store that begins to hear of others wakes everybody.
+    assert ticket.waiter.done() is bystander.waiter.done()
     ticket.drop()
+    bystander.drop()
 
 
 async def test_a_caller_that_goes_away_harms_nobody(life: Life) -> None:
