@@ -39,7 +39,10 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a run measured. `metrics` maps names to numbers, strings or booleans; members follow the EvalHub result row."""
+    """What a run measured. `metrics` maps names to numbers, strings or booleans.
+
+    Members are those of EvalHub's result row, in its order, for what is kept is shown as it is.
+    """
 
     metrics: dict[str, Any] = {}
     metrics_schema: list[dict[str, str]] = []

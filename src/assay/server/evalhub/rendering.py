@@ -143,7 +143,7 @@ def _status_row(run: Run) -> dict[str, Any]:
 def _result_row(run: Run) -> msgspec.Raw:
     """Return what a run measured, after what it is: the store keeps it in the order and with the members that are shown."""
     head = {"id": run.benchmark_id, "provider_id": run.provider_id, "benchmark_index": run.index}
-    return msgspec.Raw(joined(dump(head), run.result))
+    return msgspec.Raw(joined(msgspec.json.encode(head), run.result))
 
 
 def entry_document(entry: Entry, *, benchmarks: bool = True, run_count: int = 0) -> bytes:
