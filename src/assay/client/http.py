@@ -1,31 +1,29 @@
 """HTTP over the standard library: one kept connection a thread, errors as sentences.
 
-`http.client` and nothing else, because it loads in a tenth of the time of an HTTP library, and `assay jobs
-list` should feel like `ls`.
+Nothing is loaded that is not needed, because `assay jobs list` should feel like `ls`: an HTTP library takes ten times as
+long.
 """
 
 from __future__ import annotations
 
-import http.client
 import json as json_
 import select
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
+from assay.client.connection import Body, Connection, Cut, NotHttp, Reply
 from assay.client.errors import ServerError, TimedOut, Unreachable
 
 Query = Mapping[str, str | int | float | bool | None]
-Body = bytes | Iterable[bytes]
 
 REMEDY: Final = "Start the server with `assay serve`, or name the right one with --server or ASSAY_SERVER."
 _REPEATABLE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
-_BROKEN: Final = (http.client.HTTPException, OSError)
-_CHUNK: Final = 1 << 16
+_BROKEN: Final = (NotHttp, Cut, OSError)
 
 
 @dataclass(frozen=True)
@@ -135,18 +133,12 @@ class Http:
         wait = self.timeout_s if timeout_s is None else timeout_s
         connection = self._connect(wait)
         try:
-            try:
-                answer = self._send(connection, method, self._target(path, query), None, self._headers | dict(headers or {}))
-                received = _lower(answer)
-                if answer.status >= 400:
-                    raise _refusal(answer.status, received, answer.read())
-            except TimeoutError:
-                raise TimedOut(self.base_url, wait) from None
-            except _BROKEN as error:
-                raise Unreachable(self.base_url, _reason(error), self._remedy) from error
-            if connection.sock is not None:
-                connection.sock.settimeout(timeout_s)
-            yield Stream(answer.status, received, self._pieces(answer, timeout_s))
+            with self._in_words(wait):
+                reply = connection.ask(method, self._target(path, query), self._headers | dict(headers or {}), None)
+                if reply.status >= 400:
+                    raise _refusal(reply.status, reply.headers, b"".join(reply.pieces))
+            connection.socket.settimeout(timeout_s)
+            yield Stream(reply.status, reply.headers, self._pieces(reply, timeout_s or 0.0))
         finally:
             connection.close()
 
@@ -161,86 +153,60 @@ class Http:
         given = {name: _text(value) for name, value in (query or {}).items() if value is not None}
         return self._prefix + path + (f"?{urlencode(given, quote_via=quote)}" if given else "")
 
-    def _kept(self) -> http.client.HTTPConnection | None:
+    def _kept(self) -> Connection | None:
         """Return this thread's connection if the server has not closed it: a closed one is readable, an idle
         one is not.
         """
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is None or connection.sock is None:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None or not connection.open:
             return None
         poll = select.poll()
-        poll.register(connection.sock, select.POLLIN)
+        poll.register(connection.socket, select.POLLIN)
         if poll.poll(0):
             self.close()
             return None
         return connection
 
-    def _connect(self, wait: float) -> http.client.HTTPConnection:
-        host, port = self._parts.hostname or "", self._parts.port
-        connection: http.client.HTTPConnection
-        if self._parts.scheme == "https":
-            import ssl
-
-            context = ssl.create_default_context()
-            connection = http.client.HTTPSConnection(host, port, timeout=wait, context=context)
-        else:
-            connection = http.client.HTTPConnection(host, port, timeout=wait)
+    def _connect(self, wait: float) -> Connection:
         try:
-            connection.connect()
-        except (OSError, UnicodeError) as error:
-            connection.close()
+            return Connection(self._parts, wait)
+        except (OSError, ValueError) as error:
             raise Unreachable(self.base_url, _reason(error), self._remedy) from error
-        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return connection
 
     def _exchange(
         self,
-        connection: http.client.HTTPConnection,
+        connection: Connection,
         method: str,
         target: str,
         body: Body | None,
         headers: Mapping[str, str],
         wait: float,
     ) -> Answer:
-        connection.sock.settimeout(wait)
+        connection.socket.settimeout(wait)
         whole = False
         try:
-            answer = self._send(connection, method, target, body, headers)
-            content = answer.read()
+            with self._in_words(wait):
+                reply = connection.ask(method, target, headers, body)
+                content = b"".join(reply.pieces)
             whole = True
-        except TimeoutError:
-            raise TimedOut(self.base_url, wait) from None
-        except _BROKEN as error:
-            raise Unreachable(self.base_url, _reason(error), self._remedy) from error
         finally:
             if not whole:  # an interrupt included: half an answer must not be taken for the next one
                 self.close()
-        received = _lower(answer)
-        if answer.status >= 400:
-            raise _refusal(answer.status, received, content)
-        return Answer(answer.status, received, content)
+        if reply.status >= 400:
+            raise _refusal(reply.status, reply.headers, content)
+        return Answer(reply.status, reply.headers, content)
 
-    def _send(
-        self,
-        connection: http.client.HTTPConnection,
-        method: str,
-        target: str,
-        body: Body | None,
-        headers: Mapping[str, str],
-    ) -> http.client.HTTPResponse:
-        try:
-            connection.request(method, target, body=body, headers=dict(headers))
-        except (BrokenPipeError, ConnectionResetError):
-            # A server that refuses a body early (413) answers before it has read everything.
-            return connection.getresponse()
-        return connection.getresponse()
+    def _pieces(self, reply: Reply, wait: float) -> Iterator[bytes]:
+        with self._in_words(wait):
+            yield from reply.pieces
 
-    def _pieces(self, answer: http.client.HTTPResponse, wait: float | None) -> Iterator[bytes]:
+    @contextmanager
+    def _in_words(self, wait: float) -> Iterator[None]:
+        """Raise TimedOut and Unreachable for what goes wrong with a connection."""
         try:
-            while chunk := answer.read1(_CHUNK):
-                yield chunk
+            yield
         except TimeoutError:
-            raise TimedOut(self.base_url, wait or 0.0) from None
+            raise TimedOut(self.base_url, wait) from None
         except _BROKEN as error:
             raise Unreachable(self.base_url, _reason(error), self._remedy) from error
 
@@ -269,22 +235,18 @@ def _text(value: str | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _lower(answer: http.client.HTTPResponse) -> dict[str, str]:
-    return {name.lower(): value for name, value in answer.getheaders()}
-
-
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "the connection timed out"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
-    if isinstance(error, socket.gaierror | UnicodeError):
+    if isinstance(error, socket.gaierror) or not isinstance(error, OSError | NotHttp | Cut):
         return "the name of its host is not known"
-    if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
         return "it closed the connection without an answer"
-    if isinstance(error, http.client.IncompleteRead):
+    if isinstance(error, Cut):
         return "it broke off in the middle of its answer"
-    if isinstance(error, http.client.HTTPException):
+    if isinstance(error, NotHttp):
         return "what answers there does not speak HTTP"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
@@ -309,7 +271,7 @@ def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> ServerErro
         return ServerError(status, str(told["message_code"]), str(told["message"]), str(told.get("trace", "")), retry_after)
     except (ValueError, KeyError, TypeError, AttributeError):
         said = body[:300].decode(errors="replace").strip()
-        text = said.splitlines()[0] if said and "<" not in said else http.client.responses.get(status, "")
+        text = said.splitlines()[0] if said and "<" not in said else _phrase(status)
         return ServerError(
             status,
             "http_error",
@@ -317,3 +279,12 @@ def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> ServerErro
             "",
             retry_after,
         )
+
+
+def _phrase(status: int) -> str:
+    from http import HTTPStatus
+
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
