@@ -38,7 +38,7 @@ ON_PURPOSE = {
 """Statements that read all of something, and why they may."""
 
 COLUMNS = ("name", "tag", "owner", "experiment", "collection", "model", "state")
-FRAGMENTS = [name for name in statements() if name.startswith(("only_", "branch_")) or name == "page"]
+FRAGMENTS = [name for name in statements() if name.startswith(("only_", "branch_", "look_")) or name == "page"]
 WHOLE = [name for name in statements() if name not in FRAGMENTS]
 
 
@@ -97,7 +97,7 @@ def asked(where: JobFilter, limit: int) -> list[Statement]:
         while True:
             assert isinstance(step, Statement)
             found.append(step)
-            step = steps.send([] if step.name == "page" else [{"n": 0}])
+            step = steps.send([{"id": "", "version": 1}] * limit if step.name == "page" else [{"n": 0}])
     return sorted(found, key=lambda step: step.name != "page")
 
 

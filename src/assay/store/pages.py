@@ -62,6 +62,12 @@ _ALL = 1 << 62
 _MOST_VALUES = 20
 """Most values that a filter compares one by one: more are a list of their own, which costs more for each job."""
 
+_IN_INDEX = ("owner", "state")
+"""Columns that are looked up in an index where nothing else of a job is asked for: its row is many times as large."""
+
+_MOST_COUNTED = 20_000
+"""Most jobs of a tag that are counted to find the rarest of several."""
+
 _BY_SELECTIVITY = ("name", "tag", "experiment", "collection", "model", "owner", "state")
 
 
@@ -83,8 +89,17 @@ class PageVersions:
         window = self.limit + self.offset if self.limit else _ALL
         page = {**query.parameters, "window": window, "limit": self.limit or _ALL, "offset": self.offset}
         rows = yield Statement("page", page, query.page)
-        total = (yield from _count(where)) if self.total is None else self.total
+        total = self._total(len(rows))
+        if total is None:
+            total = yield from _count(where)
         return [(row["id"], row["version"]) for row in rows], total
+
+    def _total(self, shown: int) -> int | None:
+        """Return the number of jobs where it is known, or where the page is the last one; else None."""
+        if self.total is not None:
+            return self.total
+        is_last = shown < (self.limit or _ALL) and (shown or not self.offset)
+        return self.offset + shown if is_last else None
 
 
 def _rarest_first(where: JobFilter) -> Steps[JobFilter]:
@@ -92,11 +107,12 @@ def _rarest_first(where: JobFilter) -> Steps[JobFilter]:
     match = where.matches.get("tag")
     if match is None or len(match.all_of) < 2:
         return where
-    sizes = {}
+    rarest, least = match.all_of[0], _MOST_COUNTED
     for tag in match.all_of:
-        (row,) = yield run("size_of_tag", tenant=where.tenant, tag=tag)
-        sizes[tag] = row["n"]
-    tags = tuple(sorted(sizes, key=lambda tag: sizes[tag]))
+        (row,) = yield run("size_of_tag", tenant=where.tenant, tag=tag, most=least)
+        if row["n"] < least:
+            rarest, least = tag, row["n"]
+    tags = (rarest, *(tag for tag in match.all_of if tag != rarest))
     return replace(where, matches={**where.matches, "tag": replace(match, all_of=tags)})
 
 
@@ -171,6 +187,7 @@ def _compose(where: JobFilter) -> _Composed:
         conditions.append(f"NOT ({condition})" if negated else f"({condition})")
 
     leading, leads = _leading(where)
+    branch, id_, others = _branch(where, leading)
     for column, match in where.matches.items():
         all_of, any_of = match.all_of, match.any_of
         if column == leading:
@@ -187,9 +204,7 @@ def _compose(where: JobFilter) -> _Composed:
             parameters[bound] = value
             conditions.append(sql[f"only_{bound}"])
 
-    tags_suffice = leading == "tag" and where.matches.keys() == {"tag"}
-    branch = sql["branch_tag_only" if tags_suffice else f"branch_{leading}"]
-    restricted = " AND ".join([branch, *conditions]).replace("{id}", "t.job_id" if tags_suffice else "j.id")
+    restricted = " AND ".join([branch, *conditions]).replace("{id}", id_).replace("{others}", others)
     branches = []
     for i, value in enumerate(leads or [""]):
         parameters[f"lead_{i}"] = value
@@ -203,6 +218,17 @@ def _compose(where: JobFilter) -> _Composed:
     page = sql["page"].replace(":ids", ids)
     count = f"SELECT count(*) AS n FROM ({' UNION '.join(branches)}) b"
     return _Composed(page, count, parameters)
+
+
+def _branch(where: JobFilter, leading: str) -> tuple[str, str, str]:
+    """Return how a branch begins, what the id of a job is called in it, and where the columns that restrict are found."""
+    sql, rest = statements(), where.matches.keys() - {leading, "tag"}
+    if len(rest) > 1 or any(column not in _IN_INDEX or not where.matches[column].any_of for column in rest):
+        return sql[f"branch_{leading}"], "j.id", "j"
+    branch, id_ = (sql["branch_tag_only"], "t.job_id") if leading == "tag" else (sql[f"branch_{leading}"], "j.id")
+    for column in rest:
+        return branch.replace("WHERE", f"{sql[f'look_{column}']} WHERE", 1), id_, "k"
+    return branch, id_, "j"
 
 
 def _leading(where: JobFilter) -> tuple[str, tuple[str, ...]]:

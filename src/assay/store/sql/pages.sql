@@ -5,26 +5,26 @@
 SELECT p.id, j.version FROM (:ids) p CROSS JOIN jobs j ON j.id = p.id ORDER BY p.id DESC
 
 -- name: branch_tenant
-SELECT j.id FROM jobs j INDEXED BY jobs_by_tenant WHERE j.tenant = :tenant
+SELECT j.id AS id FROM jobs j INDEXED BY jobs_by_tenant WHERE j.tenant = :tenant
 
 -- name: branch_state
-SELECT j.id FROM jobs j INDEXED BY jobs_by_state WHERE j.tenant = :tenant AND j.state = :lead
+SELECT j.id AS id FROM jobs j INDEXED BY jobs_by_state WHERE j.tenant = :tenant AND j.state = :lead
 
 -- name: branch_name
-SELECT j.id FROM jobs j INDEXED BY jobs_by_name WHERE j.tenant = :tenant AND j.name = :lead
+SELECT j.id AS id FROM jobs j INDEXED BY jobs_by_name WHERE j.tenant = :tenant AND j.name = :lead
 
 -- name: branch_owner
-SELECT j.id FROM jobs j INDEXED BY jobs_by_owner WHERE j.tenant = :tenant AND j.owner = :lead
+SELECT j.id AS id FROM jobs j INDEXED BY jobs_by_owner WHERE j.tenant = :tenant AND j.owner = :lead
 
 -- name: branch_experiment
-SELECT j.id FROM jobs j INDEXED BY jobs_by_experiment
+SELECT j.id AS id FROM jobs j INDEXED BY jobs_by_experiment
 WHERE j.tenant = :tenant AND j.experiment_id = :lead AND j.experiment_id <> ''
 
 -- name: branch_model
-SELECT j.id FROM jobs j INDEXED BY jobs_by_model WHERE j.tenant = :tenant AND j.model = :lead
+SELECT j.id AS id FROM jobs j INDEXED BY jobs_by_model WHERE j.tenant = :tenant AND j.model = :lead
 
 -- name: branch_collection
-SELECT j.id FROM jobs j INDEXED BY jobs_by_collection
+SELECT j.id AS id FROM jobs j INDEXED BY jobs_by_collection
 WHERE j.tenant = :tenant AND j.collection = :lead AND j.collection <> ''
 
 -- name: branch_tag
@@ -33,14 +33,20 @@ SELECT t.job_id AS id FROM job_tags t CROSS JOIN jobs j ON j.id = t.job_id WHERE
 -- name: branch_tag_only
 SELECT t.job_id AS id FROM job_tags t WHERE t.tenant = :tenant AND t.tag = :lead
 
+-- name: look_state
+CROSS JOIN jobs k INDEXED BY jobs_by_state ON k.tenant = :tenant AND k.id = {id}
+
+-- name: look_owner
+CROSS JOIN jobs k INDEXED BY jobs_by_owner ON k.tenant = :tenant AND k.id = {id}
+
 -- name: only_state
-j.state IN (:values)
+{others}.state IN (:values)
 
 -- name: only_name
 j.name IN (:values)
 
 -- name: only_owner
-j.owner IN (:values)
+{others}.owner IN (:values)
 
 -- name: only_experiment
 j.experiment_id IN (:values)
@@ -61,4 +67,4 @@ j.collection IN (:values)
 EXISTS (SELECT 1 FROM job_tags o WHERE o.tenant = :tenant AND o.job_id = {id} AND o.tag IN (:values))
 
 -- name: size_of_tag
-SELECT count(*) AS n FROM (SELECT 1 FROM job_tags WHERE tenant = :tenant AND tag = :tag LIMIT 20000) b
+SELECT count(*) AS n FROM (SELECT 1 FROM job_tags WHERE tenant = :tenant AND tag = :tag LIMIT :most) b
