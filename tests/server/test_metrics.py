@@ -362,3 +362,9 @@ def test_connections_to_the_database_are_shown_by_state(api: Api) -> None:
     assert set(count) == {("used",), ("idle",)}
     assert min(count.values()) >= 0
     assert sum(count.values()) == scrape.value("db_client_connection_max", **where) == 4
+
+
+def test_the_memory_of_rendered_documents_is_shown_by_kind(api: Api, own: Api) -> None:
+    before = Scrape.of(api).value("assay_kept_bytes", kind="jobs")
+    assert own.get(f"{JOBS}/{own.submit()}").status == 200
+    assert Scrape.of(api).value("assay_kept_bytes", kind="jobs") > before

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 
-_ENTRY = 250
-"""Bytes of memory that an entry takes beside its key and its document, about."""
+_ENTRY = 300
+"""Bytes of memory that an entry takes beside the text of its key and its document, about."""
 
 
 class Documents:
@@ -20,6 +20,11 @@ class Documents:
         self._limit = limit
         self._size = 0
         self._kept: OrderedDict[str, tuple[Hashable, bytes]] = OrderedDict()
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that is taken, about."""
+        return self._size
 
     def keeps(self, key: str) -> bool:
         """Return whether there is a document, of whatever version."""
@@ -37,9 +42,10 @@ class Documents:
         """Keep a document; return it."""
         if len(document) > self._limit // 16:
             return document
-        replaced = self._kept.pop(key, None)
+        replaced = self._kept.get(key)
         self._size += len(document) - len(replaced[1]) if replaced else _cost(key, document)
         self._kept[key] = (version, document)
+        self._kept.move_to_end(key)
         while self._size > self._limit:
             oldest, (_, dropped) = self._kept.popitem(last=False)
             self._size -= _cost(oldest, dropped)

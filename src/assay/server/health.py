@@ -34,5 +34,6 @@ async def usage(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Answer with the Prometheus scrape."""
     at = services(request)
-    standing = await gauges.ask(at.store, parts(await at.storage.measure()), at.streams.watchers)
+    kept = {"jobs": at.documents.size, "pages": at.pages.size}
+    standing = await gauges.ask(at.store, parts(await at.storage.measure()), at.streams.watchers, kept)
     return Response(await asyncio.to_thread(at.metrics.render, standing), media_type=CONTENT_TYPE)

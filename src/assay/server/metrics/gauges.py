@@ -29,11 +29,14 @@ class Standing(NamedTuple):
     storage: Mapping[str, int]
     """Part, bytes."""
     watchers: int = 0
+    kept: Mapping[str, int] = {}
+    """Kind of rendered documents, bytes of memory."""
 
 
-async def ask(store: Store, storage: Mapping[str, int], watchers: int) -> Standing:
-    """Return what stands in the store now, and how many watch live events here. Raises StoreUnavailable."""
-    return Standing(await store.scan(JobCounts()), await store.scan(OpenRuns()), store.connections(), storage, watchers)
+async def ask(store: Store, storage: Mapping[str, int], watchers: int, kept: Mapping[str, int]) -> Standing:
+    """Return what stands in the store now, and what this server has in hand. Raises StoreUnavailable."""
+    jobs, runs = await store.scan(JobCounts()), await store.scan(OpenRuns())
+    return Standing(jobs, runs, store.connections(), storage, watchers, kept)
 
 
 def collect(standing: Standing) -> Iterator[Metric]:
@@ -57,6 +60,8 @@ def collect(standing: Standing) -> Iterator[Metric]:
     yield from _connections(standing.connections)
     storage: dict[Labels, int] = {(part,): n for part, n in standing.storage.items()}
     yield _gauge("assay_storage_bytes", "Room that things take, and what is free on the disk.", ("part",), storage)
+    kept: dict[Labels, int] = {(kind,): n for kind, n in standing.kept.items()}
+    yield _gauge("assay_kept_bytes", "Memory that rendered documents take, about.", ("kind",), kept)
     yield _gauge("target_info", "What this server is.", *_target())
 
 
