@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assay.server.documents import Documents
+from assay.server.documents import Documents, Pages
 
 LIMIT = 20_000
 KEYS = st.sampled_from("abcdefgh")
@@ -45,3 +45,13 @@ def test_size_is_what_the_documents_that_are_left_take() -> None:
         one.put("a", version, b"x" * version)
     other.put("a", 4, b"xxxx")
     assert one.size == other.size > 4
+
+
+def test_what_was_kept_of_an_older_generation_takes_no_memory() -> None:
+    pages = Pages()
+    for key in "abc":
+        pages.put(key, 1, b"x" * 1_000)
+    pages.put("a", 2, b"y")
+    assert not pages.keeps("b")
+    assert pages.get("a", 2) == b"y"
+    assert pages.size < 1_000

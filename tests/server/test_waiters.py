@@ -15,7 +15,7 @@ from starlette.requests import Request
 from assay.artifacts.log_folders import LogFolders
 from assay.config import load
 from assay.model.errors import StoreUnavailable
-from assay.server.documents import Documents
+from assay.server.documents import Documents, Pages
 from assay.server.evalhub import jobs, logs
 from assay.server.logs import LogFiles
 from assay.server.respond import Streamed
@@ -91,7 +91,7 @@ async def test_a_long_poll_that_fails_waits_no_more() -> None:
         async def lookup(self, _: object) -> object:
             raise StoreUnavailable(error="it is away", remedy="wait")
 
-    at = SimpleNamespace(store=Away(), pages=Documents(), documents=Documents())
+    at = SimpleNamespace(store=Away(), pages=Pages(), documents=Documents())
     headers = ((b"if-none-match", b'"1"'), (b"prefer", b"wait=20"))
     with pytest.raises(StoreUnavailable):
         await jobs.get(request(at, headers=headers, job_id="j"))

@@ -1,7 +1,7 @@
 """Rendered documents as bytes, cached by version.
 
 A job's document changes only when its version does, and a page only when something is written, so a cached one is right as
-long as the version that the store has is the same. The cache is bounded by size and forgets what was used longest ago.
+long as the version that the store has is the same. A cache is bounded by size and forgets what was used longest ago.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ENTRY = 300
 
 
 class Documents:
-    """Rendered documents by key: a job's id, or the request for a page. `limit`: bytes of memory."""
+    """Rendered documents by key, each of a version of its own. `limit`: bytes of memory."""
 
     def __init__(self, limit: int = 48 << 20) -> None:
         self._limit = limit
@@ -50,6 +50,24 @@ class Documents:
             oldest, (_, dropped) = self._kept.popitem(last=False)
             self._size -= _cost(oldest, dropped)
         return document
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+        self._size = 0
+
+
+class Pages(Documents):
+    """What is right until something is written; the first that is put of another generation of the store drops the rest."""
+
+    _generation: Hashable = None
+
+    def put(self, key: str, version: Hashable, document: bytes) -> bytes:
+        """Keep what is right in the generation `version`; return it."""
+        if version != self._generation:
+            self.clear()
+            self._generation = version
+        return super().put(key, version, document)
 
 
 def _cost(key: str, document: bytes) -> int:

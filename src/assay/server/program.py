@@ -36,7 +36,7 @@ from assay.server.access.gate import FIRST_KEY, Gate, Rules
 from assay.server.access.keyring import Keyring
 from assay.server.access.limits import Limiter, MemoryLimiter
 from assay.server.access.roles import roles_of
-from assay.server.documents import Documents
+from assay.server.documents import Documents, Pages
 from assay.server.doors import Listeners, bound, doors
 from assay.server.embedded import EmbeddedWorker
 from assay.server.logs import LogFiles
@@ -121,7 +121,7 @@ async def _serve(
         store=store,
         offerings=Offerings(entries, store),
         documents=Documents(),
-        pages=Documents(8 << 20),
+        pages=Pages(8 << 20),
         logs=LogFiles(folders, settings.max_log_bytes),
         blobs=blobs,
         inputs=Inputs(store, blobs),

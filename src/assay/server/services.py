@@ -19,7 +19,7 @@ from assay.scheduler.offerings import Offerings
 from assay.scheduler.quota_file import QuotaFile
 from assay.scheduler.retention import Retention
 from assay.server.access.keyring import Keyring
-from assay.server.documents import Documents
+from assay.server.documents import Documents, Pages
 from assay.server.logs import LogFiles
 from assay.server.metrics import Metrics
 from assay.server.pulse import Pulse
@@ -44,7 +44,7 @@ class Services:
     offerings: Offerings
     documents: Documents
     """Jobs, by their version."""
-    pages: Documents
+    pages: Pages
     """Lists, by the store's generation."""
     logs: LogFiles
     blobs: BlobStore
