@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ class Services:
     documents: Documents
     """Jobs, by their version."""
     pages: Pages
-    """Lists, by the store's generation."""
+    """Lists and what else is right until something is written, by `generation`."""
     logs: LogFiles
     blobs: BlobStore
     inputs: Inputs
@@ -61,6 +62,13 @@ class Services:
     keyring: Keyring
     outward: OutwardResolver
     """Where webhooks may lead."""
+
+    async def generation(self) -> Hashable:
+        """Return what differs once anything has been written, or the catalogue is another.
+
+        To be asked before the store is: what is written while an answer is made must make it stale.
+        """
+        return await self.store.generation(), self.offerings.generation
 
 
 @dataclass(frozen=True, slots=True)

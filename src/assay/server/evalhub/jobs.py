@@ -133,7 +133,7 @@ async def delete(request: Request) -> Response:
 
 async def _versions(at: Services, where: JobFilter, limit: int, offset: int) -> tuple[list[tuple[str, int]], int]:
     """Return what is on a page, and the total: counted once for all pages of a filter while nothing is written."""
-    key, generation = f"total\0{where!r}", await at.store.generation()
+    key, generation = f"total\0{where!r}", await at.generation()
     kept = at.pages.get(key, generation)
     versions, total = await at.store.scan(PageVersions(where, limit, offset, None if kept is None else int(kept)))
     if kept is None:
@@ -169,11 +169,8 @@ async def _document(at: Services, tenant: str, job_id: str, wanted: str) -> tupl
 
 
 async def _generation(at: Services) -> Hashable | None:
-    """Return how often the store has been written to; None where others write too, so that nothing may be kept.
-
-    To be asked before the store is: what is written meanwhile must make the answer stale.
-    """
-    return await at.store.generation() if at.store.writes_alone else None
+    """Return the generation of what is kept; None where asking for it costs as much as asking for a job."""
+    return await at.generation() if at.store.writes_alone else None
 
 
 async def _version(at: Services, tenant: str, job_id: str, generation: Hashable | None) -> int | None:
@@ -189,7 +186,7 @@ async def _version(at: Services, tenant: str, job_id: str, generation: Hashable 
 
 
 def _keep_version(at: Services, tenant: str, job_id: str, version: int, generation: Hashable | None) -> None:
-    """Keep the version that a job had when the store had been written to as often as `generation` says."""
+    """Keep the version that a job had in a generation."""
     if generation is not None:
         at.pages.put(f"{tenant}\0{job_id}", generation, b"%d" % version)
 

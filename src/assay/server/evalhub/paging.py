@@ -20,8 +20,7 @@ async def kept_page(request: Request, make: Callable[[Parameters], Awaitable[byt
     """Answer with the page that `make` makes; the same request is answered from memory while nothing has been written."""
     at = services(request)
     key = "\0".join((caller(request).tenant, request.scope["path"], request.scope["query_string"].decode("latin-1")))
-    # Read first: what is written while the page is made must make it stale.
-    generation = (await at.store.generation(), at.offerings.generation)
+    generation = await at.generation()
     page = at.pages.get(key, generation)
     if page is None:
         page = at.pages.put(key, generation, await make(Parameters(request)))
