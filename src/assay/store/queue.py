@@ -69,7 +69,8 @@ class TakeRuns:
         workers = {row["name"]: worker_of(row) for row in rows}
         answers: list[Taken | AssayError] = []
         queue: _Queue | None = None
-        for at, asked in enumerate(operations):
+        wanted = sum(one.free for one in operations)
+        for asked in operations:
             worker = workers.get(asked.worker)
             if worker is None or not answers_to(worker.incarnation, asked.incarnation):
                 answers.append(UnknownWorker(worker=asked.worker))
@@ -80,8 +81,8 @@ class TakeRuns:
                     if queue is not None:
                         yield from queue.write()
                     queue = yield from _Queue.look(asked.quotas)
-                wanted = sum(one.free for one in operations[at:])
                 answers.append((yield from queue.serve(asked, worker, wanted)))
+            wanted -= asked.free
         if queue is not None:
             yield from queue.write()
         return answers
@@ -97,6 +98,9 @@ class _Queue:
         self._waiting: dict[str, deque[Row]] = {}
         """Runs of a lane that may be leased, as far as they have been looked at."""
         self._taken: list[tuple[TakeRuns, Row]] = []
+        self._alike: Hashable = None
+        """What the workers have that `_turns` is for."""
+        self._turns = Turns(shares, ())
 
     @classmethod
     def look(cls, quotas: Quotas) -> Steps[_Queue]:
@@ -109,16 +113,14 @@ class _Queue:
     def serve(self, asked: TakeRuns, worker: Worker, wanted: int) -> Steps[Taken]:
         """Give a worker what it asks for. `wanted`: how many runs it and those after it ask for."""
         free_gpus, keeps_gpus = asked.free_gpus, False
-        most_gpus = max(free_gpus, len(worker.gpus))
-        suiting = [
-            lane for lane in self._lanes.values() if lane.engine in worker.engines and has(lane, most_gpus, worker.labels)
-        ]
-        turns, leases = Turns(self._shares, suiting), list[Grant]()
+        turns, leases, passed = self._turns_of(worker, max(free_gpus, len(worker.gpus))), list[Grant](), list[Lane]()
         while len(leases) < asked.free and (lane := turns.next()) is not None:
             if lane.gpus > free_gpus:
                 keeps_gpus = keeps_gpus or (yield from is_kept_for(lane, asked, worker))
+                passed.append(lane)
                 continue
             if lane.gpus and keeps_gpus:
+                passed.append(lane)
                 continue
             line = yield from self._line(lane, asked.now, wanted)
             # What stood first in the lane may not be leased yet.
@@ -133,7 +135,18 @@ class _Queue:
                         break
             if following := self._follow(lane, line):
                 turns.put(following)
+        for lane in passed:
+            turns.put(lane)
         return Taken(leases, len(leases) < asked.free and bool(turns.held_back))
+
+    def _turns_of(self, worker: Worker, most_gpus: int) -> Turns:
+        """Return the lanes that suit a worker, as those before it have left them: most workers are like the one before."""
+        alike = (frozenset(worker.engines), most_gpus, tuple(worker.labels.items()))
+        if self._alike != alike:
+            lanes = self._lanes.values()
+            suiting = [lane for lane in lanes if lane.engine in worker.engines and has(lane, most_gpus, worker.labels)]
+            self._alike, self._turns = alike, Turns(self._shares, suiting)
+        return self._turns
 
     def _line(self, lane: Lane, now: int, wanted: int) -> Steps[deque[Row]]:
         """Return the runs of a lane that may be leased, first come first."""

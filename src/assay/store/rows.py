@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from assay.model.protocol import Registration
+from assay.model.protocol import Gpu, Registration
 from assay.model.records import Attempt, Event, Job, Run, Worker
 from assay.model.results import Report, Result
 from assay.model.states import JobState, RunState, Status, Verdict, WorkerState
@@ -16,6 +17,7 @@ from assay.store.base import Row
 _encode = msgspec.json.Encoder().encode
 _report = msgspec.json.Decoder(Report)
 _result = msgspec.json.Decoder(Result)
+_engines = msgspec.json.Decoder(dict[str, str])
 
 
 RUN_COLUMNS: Final = (
@@ -108,22 +110,43 @@ def event_of(row: Row) -> Event:
     return msgspec.convert({**row, "data": msgspec.json.decode(row["data"])}, Event)
 
 
+class _Offer(msgspec.Struct, frozen=True):
+    """What the store keeps of a registration beside the columns of `workers`; older ones have less of it."""
+
+    protocol: int = 1
+    cpus: int = 0
+    memory: int = 0
+    gpus: list[Gpu] = []
+    labels: dict[str, str] = {}
+
+
+_offer = msgspec.json.Decoder(_Offer)
+
+
+@lru_cache(maxsize=512)
+def _offered(engines: bytes, announced: bytes) -> dict[str, Any]:
+    """Return what a worker has announced, by field: few workers call often."""
+    return msgspec.structs.asdict(_offer.decode(announced)) | {"engines": _engines.decode(engines)}
+
+
 def worker_of(row: Row, held: int = 0) -> Worker:
     """Return the worker in a row of `workers`, which holds so many runs."""
-    announced = msgspec.json.decode(row["announced"])
-    return msgspec.convert(
-        {name: row[name] for name in ("name", "incarnation", "slots", "version", "registered_at", "seen_at")}
-        | {"state": WorkerState(row["state"]), "engines": msgspec.json.decode(row["engines"]), "held": held}
-        | {"protocol": 1, "cpus": 0, "memory": 0, "gpus": [], "labels": {}}
-        | announced,
-        Worker,
+    return Worker(
+        name=row["name"],
+        incarnation=row["incarnation"],
+        state=WorkerState(row["state"]),
+        slots=row["slots"],
+        version=row["version"],
+        registered_at=row["registered_at"],
+        seen_at=row["seen_at"],
+        held=held,
+        **_offered(row["engines"], row["announced"]),
     )
 
 
 def announced(registration: Registration) -> bytes:
     """Return what the store keeps of a registration beside the columns of `workers`."""
-    names = ("protocol", "cpus", "memory", "gpus", "labels")
-    return encode({name: getattr(registration, name) for name in names})
+    return encode({name: getattr(registration, name) for name in _Offer.__struct_fields__})
 
 
 def report_of(run: Run) -> Report:
