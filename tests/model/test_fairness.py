@@ -176,3 +176,57 @@ def test_turns_go_to_the_least_of_all_that_may(lanes: list[tuple[str, int, str]]
         shares.take(chosen)
         left.remove(chosen)
     assert all(shares.limit(one) for one in left)
+
+
+QUOTA = st.builds(Quota, st.none() | st.integers(0, 3), st.none() | st.integers(0, 3))
+LANES = st.builds(
+    lambda tenant, owner, provider, gpus: lane(tenant, owner=owner, provider=provider, gpus=gpus),
+    TENANTS,
+    st.sampled_from(["", "u", "v"]),
+    st.sampled_from(["p", "q"]),
+    st.integers(0, 2),
+)
+
+
+@given(
+    quotas=st.builds(
+        lambda total, tenant, user, provider: Quotas(
+            total=total,
+            tenants={"a": TenantQuota(tenant.runs, tenant.gpus)},
+            users={"u": user},
+            providers={"*": provider},
+        ),
+        QUOTA,
+        QUOTA,
+        QUOTA,
+        QUOTA,
+    ),
+    lanes=st.lists(LANES, min_size=1, max_size=6),
+    steps=st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=20),
+)
+def test_a_lane_waits_as_long_as_a_sum_of_what_is_held_says(
+    quotas: Quotas, lanes: list[Lane], steps: list[tuple[bool, int]]
+) -> None:
+    shares, holding = Shares(quotas, (), dict.fromkeys("abcd", 0.0)), list[Lane]()
+
+    def waits(wanted: Lane) -> bool:
+        of: list[tuple[Quota, list[Lane]]] = [
+            (quotas.total, holding),
+            (quotas.tenant(wanted.tenant), [one for one in holding if one.tenant == wanted.tenant]),
+            (quotas.user(wanted.owner), [one for one in holding if one[1:3] == wanted[1:3]]),
+            (quotas.provider(wanted.provider_id), [one for one in holding if one.provider_id == wanted.provider_id]),
+        ]
+        return any(
+            (quota.runs is not None and len(held) >= quota.runs)
+            or (quota.gpus is not None and wanted.gpus and sum(one.gpus for one in held) + wanted.gpus > quota.gpus)
+            for quota, held in of
+        )
+
+    for takes, at in steps:
+        assert [bool(shares.limit(one)) for one in lanes] == [waits(one) for one in lanes]
+        if takes or not holding:
+            shares.take(lanes[at % len(lanes)])
+            holding.append(lanes[at % len(lanes)])
+        else:
+            shares.give_back(holding.pop(at % len(holding)))
+    assert [bool(shares.limit(one)) for one in lanes] == [waits(one) for one in lanes]

@@ -60,11 +60,17 @@ class Shares:
         self._longest_stride = max((self._stride(tenant) for tenant in passes), default=1.0)
         self._runs: Counter[tuple[str, ...]] = Counter()
         self._gpus: Counter[tuple[str, ...]] = Counter()
+        self._shares: dict[str, float] = {}
+        """What each tenant holds, divided by its weight."""
         self._passes = dict(passes)
-        self._latest = max(self._passes.values(), default=0.0)
+        self._floor = max(self._passes.values(), default=0.0) - self._longest_stride
+        """No pass counts as less: one that stood still is no further behind than the slowest tenant's turn."""
         self._alone = len(self._passes) < 2 and quotas == Quotas()
         self._bounds: dict[str, list[_Bound]] = {}
         """What bounds the runs of a lane, by its key."""
+        self._most: dict[tuple[str, ...], int] = {}
+        self._full: set[tuple[str, ...]] = set()
+        """Whoever holds as many slots as he may, of those that bound a lane."""
         self.tenants = frozenset(passes)
         """Tenants that have queued runs."""
         self.moved: set[str] = set()
@@ -73,14 +79,16 @@ class Shares:
             self._add(one, one.runs, one.gpus)
 
     def pass_of(self, tenant: str) -> float:
-        """Return how far a tenant is. One that stood still is no further behind than the slowest tenant's turn."""
-        return max(self._passes.get(tenant, 0.0), self._latest - self._longest_stride)
+        """Return how far a tenant is."""
+        return max(self._passes.get(tenant, 0.0), self._floor)
 
     def limit(self, lane: Lane) -> str:
         """Return the quota that keeps a lane's first run waiting, such as `tenants.a.runs`; empty if none does."""
         bounds = self._bounds.get(lane.key)
         if bounds is None:
-            bounds = self._bounds[lane.key] = list(_bounds(lane, self._quotas))
+            bounds = self._bounds[lane.key] = self._bounds_of(lane)
+        if not (self._full or lane.gpus):
+            return ""
         for place, key, quota in bounds:
             if quota.runs is not None and self._runs[key] >= quota.runs:
                 return f"{place}.runs"
@@ -90,8 +98,9 @@ class Shares:
 
     def turn(self, lane: Lane) -> tuple[float, float, str]:
         """Return when the tenant of a lane is next: the smallest comes first."""
-        share = self._runs["tenants", lane.tenant] / self._quotas.tenant(lane.tenant).weight
-        return share, self.pass_of(lane.tenant), lane.run_id
+        tenant, floor = lane.tenant, self._floor
+        passed = self._passes.get(tenant, 0.0)
+        return self._shares.get(tenant, 0.0), passed if passed > floor else floor, lane.run_id
 
     def take(self, lane: Lane) -> None:
         """Give a slot to the first run of a lane."""
@@ -100,7 +109,7 @@ class Shares:
         self._add(lane, 1, lane.gpus)
         tenant = lane.tenant
         self._passes[tenant] = moved = self.pass_of(tenant) + self._stride(tenant)
-        self._latest = max(self._latest, moved)
+        self._floor = max(self._floor, moved - self._longest_stride)
         self.moved.add(tenant)
 
     def give_back(self, lane: Lane) -> None:
@@ -118,6 +127,25 @@ class Shares:
             self._runs[key] += runs
             if gpus:
                 self._gpus[key] += gpus
+            if key in self._most:
+                self._mark(key)
+        self._shares[one.tenant] = self._runs["tenants", one.tenant] / self._quotas.tenant(one.tenant).weight
+
+    def _bounds_of(self, lane: Lane) -> list[_Bound]:
+        """Return what bounds the runs of a lane, and mark what is full of it."""
+        bounds = list(_bounds(lane, self._quotas))
+        for _, key, quota in bounds:
+            if quota.runs is not None:
+                self._most[key] = quota.runs
+                self._mark(key)
+        return bounds
+
+    def _mark(self, key: tuple[str, ...]) -> None:
+        """Note whether somebody holds as many slots as he may."""
+        if self._runs[key] >= self._most[key]:
+            self._full.add(key)
+        else:
+            self._full.discard(key)
 
 
 class _Bound(NamedTuple):
