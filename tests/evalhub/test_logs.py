@@ -189,3 +189,15 @@ def test_an_index_beyond_the_last_benchmark_is_a_404(api: Api, index: str) -> No
 
 def test_unknown_parameters_are_ignored(api: Api) -> None:
     assert api.get(f"{JOBS}/{api.submit()}/logs?zzz=1").status == 200
+
+
+@pytest.mark.parametrize("tail", ["0", "-2", "10001", "1_0", "%D9%A3", "%205", "+5", "1e1", "x", "9" * 30])
+def test_a_tail_that_is_no_number_of_lines_is_refused(api: Api, held: Held, tail: str) -> None:
+    for path in (f"{JOBS}/{held.job_id}/logs", f"{JOBS}/{held.job_id}/benchmarks/0/logs"):
+        reply = api.get(f"{path}?tail_lines={tail}")
+        assert (reply.status, reply.code) == (400, "query_parameter_invalid"), reply.text
+
+
+def test_of_a_tail_that_is_given_twice_the_first_counts(api: Api, held: Held) -> None:
+    held.append(0, framed("one", "two", "three"))
+    assert log(api, held, "?tail_lines=0001&tail_lines=2") == "three"

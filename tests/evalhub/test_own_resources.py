@@ -168,6 +168,7 @@ def test_an_operation_that_does_not_apply_is_told_in_the_contracts_words(
     [
         ([{"op": "move", "path": "/name"}], "invalid_patch_operation"),
         ([{"path": "/name"}], "invalid_patch_operation"),
+        ([{"op": ["add"], "path": "/name"}], "invalid_json_request"),
         ([None], "invalid_patch_operation"),
         ([1], "invalid_json_request"),
         ([{"op": "replace", "path": ""}], "invalid_json_request"),
@@ -207,6 +208,28 @@ def test_patches_of_both_kinds_apply_in_order(tenant: Api) -> None:
     merged = tenant.call("PATCH", path, {"name": "m", "tags": None}).json
     assert merged["name"] == "m"
     assert "tags" not in merged
+
+
+def test_a_patch_gives_benchmarks_the_urls_of_their_providers_and_no_other(tenant: Api) -> None:
+    offer = {
+        "name": "p",
+        "benchmarks": [{"id": "b1", "url": "https://one.example"}, {"id": "b2", "url": "https://two.example"}],
+    }
+    provider = _made(tenant, PROVIDERS, offer)
+    path = f"{COLLECTIONS}/{_made(tenant, COLLECTIONS, _collection())}"
+    own = {"provider_id": provider, "url": "javascript:alert(1)"}
+
+    def urls(*operations: dict[str, Any]) -> list[str | None]:
+        reply = tenant.call("PATCH", path, list(operations))
+        assert reply.status == 200, reply.text
+        assert tenant.get(path).json["benchmarks"] == reply.json["benchmarks"]
+        return [benchmark.get("url") for benchmark in reply.json["benchmarks"]]
+
+    listed = [{"id": "b1"} | own, {"id": "b9"} | own, {"id": "b1", "provider_id": "nobody", "url": "x"}]
+    assert urls({"op": "replace", "path": "/benchmarks", "value": listed}) == ["https://one.example", None, None]
+    replaced = {"op": "replace", "path": "/benchmarks/1", "value": {"id": "b2", "provider_id": provider}}
+    assert urls(replaced) == ["https://one.example", "https://two.example", None]
+    assert urls({"op": "replace", "path": "/benchmarks/0/url", "value": "y"})[0] == "https://one.example"
 
 
 def test_the_members_of_an_operation_match_without_regard_to_case(tenant: Api) -> None:

@@ -151,3 +151,33 @@ def test_a_job_that_did_not_complete_has_no_score(api: Api) -> None:
 
 def test_scores_are_doubles(api: Api) -> None:
     assert judged(api, [wants("a", 0.1)], [{"a": 0.1}])["results"]["test"]["score"] == 0.1
+
+
+def test_a_score_beyond_32_bits_leaves_the_list_readable(api: Api) -> None:
+    """EvalHub's own clients read scores as numbers of 32 bits, and whoever meets a larger one cannot read the whole list."""
+    job = judged(api, [wants("ppl", 10, lower=True)], [{"ppl": 1e39}])
+    (result,) = job["results"]["benchmarks"]
+    assert result["metrics"] == {"ppl": 1e39}
+    assert result["test"]["primary_score"] == 3.4028234663852886e38
+    assert result["test"]["pass"] is False
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"pass_criteria": {"threshold": 1e39}},
+        {"benchmarks": [{"id": "b0", "provider_id": "manual", "weight": 1e39}]},
+        {"benchmarks": [{"id": "b0", "provider_id": "manual", "parameters": {"a": [10**400]}}]},
+        {"custom": {"a": 10**400}},
+    ],
+    ids=lambda members: str(members)[:60],
+)
+def test_a_number_that_clients_cannot_read_is_refused(api: Api, members: dict[str, Any]) -> None:
+    body = {
+        "name": "n",
+        "model": {"name": "m", "url": "http://127.0.0.1:1/v1"},
+        "benchmarks": [{"id": "b0", "provider_id": "manual"}],
+    }
+    reply = api.post(JOBS, body | members)
+    assert (reply.status, reply.code) == (400, "invalid_json_request"), reply.text
+    assert "too large" in reply.message

@@ -182,3 +182,14 @@ def test_a_warning_is_one_short_line_whatever_is_ignored(api: Api) -> None:
 
 def test_a_body_that_is_understood_has_no_warning(api: Api) -> None:
     assert "warning" not in api.post(JOBS, job_body(custom={"anything": 1}, NAME="x")).headers
+
+
+def test_null_in_a_map_of_texts_is_as_good_as_absent(api: Api) -> None:
+    coordinates = {"oci_host": "registry.example", "oci_repository": "r", "annotations": {"a": None, "b": "x"}}
+    job_id = api.submit(exports={"oci": {"coordinates": coordinates}})
+    assert api.job(job_id)["exports"]["oci"]["coordinates"]["annotations"] == {"b": "x"}
+
+
+def test_a_seed_of_64_bits_comes_back_as_it_was_sent(api: Api) -> None:
+    benchmark = {"id": "b0", "provider_id": "manual", "parameters": {"seed": 2**64 - 1}}
+    assert api.job(api.submit(benchmarks=[benchmark]))["benchmarks"][0]["parameters"] == {"seed": 2**64 - 1}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import aiohttp
 import pytest
 from aiohttp import web
 from yarl import URL
 
-from assay.gateway import CallbackRoute, Gateway, RunRoute
+from assay.gateway import CallbackRoute, Gateway, MlflowRoute, MlflowServer, ModelRoute, RunRoute
 
 from .upstream import ManualClock, StartUpstream, Upstream, answer_ok, answers
 
@@ -137,3 +139,22 @@ async def test_news_go_with_reports_until_the_server_has_taken_one(
     told = [received.headers.get("x-assay-started") for received in upstream.received]
     assert told == ["run-1 20", "run-1 20", "run-1 20", None]
     assert start.times_told == 1
+
+
+async def test_a_report_names_the_real_targets_and_not_the_runs_own_way_to_them(
+    gateway: Gateway, client: aiohttp.ClientSession, start_upstream: StartUpstream
+) -> None:
+    upstream = await start_upstream(answers(lambda: web.Response(status=204)))
+    model = ModelRoute("https://models.example:8443/v1?api-version=1")
+    mlflow = MlflowRoute(MlflowServer("https://mlflow.example"))
+    callback = CallbackRoute(upstream.url, {}, "job-1")
+    run = gateway.open(RunRoute("run-1", 1, model=model, mlflow=mlflow, callback=callback))
+    token = run.base_url.rpartition("/")[2]
+    said = f"no answer of {run.model_url}/chat, {run.base_url}/mlflow/api, {run.base_url}{EVENTS}, {run.base_url}/x, {token}"
+    async with client.post(run.base_url + EVENTS, json={"error_message": {"message": said}}) as response:
+        assert response.status == 204
+    (received,) = upstream.received
+    told = json.loads(received.body)["error_message"]["message"]
+    real = f"https://models.example:8443/v1/chat, https://mlflow.example/api, {upstream.url}{EVENTS}, /x, [redacted]"
+    assert told == f"no answer of {real}"
+    assert token.encode() not in received.body

@@ -89,9 +89,14 @@ def test_a_lone_surrogate_is_refused(value: Any) -> None:
         canonical(value)
 
 
-@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 10**400])
-def test_an_integer_that_a_double_cannot_hold_exactly_is_refused(value: int) -> None:
-    with pytest.raises(ValueError, match=r"beyond 2\*\*53"):
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**63), 2**64 - 1])
+def test_an_integer_that_a_double_cannot_hold_exactly_stands_as_its_digits(value: int) -> None:
+    assert canonical(value) == str(value).encode()
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1, 10**400])
+def test_an_integer_of_more_than_64_bits_is_refused(value: int) -> None:
+    with pytest.raises(ValueError, match="beyond 64 bits"):
         canonical(value)
 
 

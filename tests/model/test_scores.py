@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from assay.model.results import BenchmarkTest
 from assay.model.scores import Criteria, JobTest, job_test, judge
+from assay.model.shapes import LARGEST
 
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
+FINITE = st.floats(-LARGEST, LARGEST)
 ACC = Criteria("acc", threshold=0.5)
 
 
@@ -28,6 +29,13 @@ def test_a_benchmark_passes_at_its_threshold_and_on_the_better_side_of_it(
     test, warning = judge(Criteria("acc", lower, threshold), {"acc": value, "other": 1})
     assert warning is None
     assert test == BenchmarkTest(value, "acc", threshold, value <= threshold if lower else value >= threshold)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1e39, LARGEST), (-1e300, -LARGEST), (10**39, LARGEST)])
+def test_a_value_beyond_32_bits_is_shown_as_the_greatest_of_32_bits(value: float, shown: float) -> None:
+    test, warning = judge(Criteria("ppl", True, 10.0), {"ppl": value})
+    assert warning is None
+    assert test == BenchmarkTest(shown, "ppl", 10, value <= 10)
 
 
 @pytest.mark.parametrize("criteria", [Criteria(), Criteria("acc"), Criteria(threshold=0.5)])

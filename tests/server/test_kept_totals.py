@@ -12,8 +12,11 @@ import pytest
 from starlette.requests import Request
 
 from assay.config import load
+from assay.model.errors import NotFound
 from assay.server.documents import Documents, Pages
 from assay.server.evalhub import jobs
+from assay.server.evalhub.filters import job_filter
+from assay.server.evalhub.queries import Parameters
 from assay.server.services import Caller, Services
 from assay.store.base import Operation
 from assay.store.pages import PageVersions
@@ -101,3 +104,16 @@ async def test_the_version_of_a_job_that_has_been_shown_is_not_asked_for_until_s
     await life.submit(1)
     await jobs.get(asked.request(job_id=job.id))
     assert asked.versions == 1
+
+
+async def test_what_is_kept_of_a_tenant_is_not_found_under_another_name(asked: Asked) -> None:
+    """A tenant may have any name, and an id in a path may be any text."""
+    await Life(asked._store).submit(3, tenant="t")
+    where = job_filter(Parameters(asked.request()), "t")
+    await asked.at.store.scan(PageVersions(where, 1, 0))
+    asked.at.pages.put(f"total\0{where!r}", await asked.at.generation(), b"3")
+    request = asked.request(job_id=repr(where))
+    request.scope["assay.caller"] = Caller("total", "", frozenset())
+    request.scope["headers"] = ((b"if-none-match", b"*"),)
+    with pytest.raises(NotFound):
+        await jobs.get(request)

@@ -81,9 +81,7 @@ def told(taken: Taken | Exception) -> tuple[list[str], bool]:
 
 @given(jobs=JOBS, asks=ASKS, quotas=QUOTAS)
 @settings(max_examples=60)
-async def test_what_many_get_at_once_each_gets_alone(
-    jobs: list[Submitted], asks: list[Asking], quotas: Quotas
-) -> None:
+async def test_what_many_get_at_once_each_gets_alone(jobs: list[Submitted], asks: list[Asking], quotas: Quotas) -> None:
     at_once, in_turn = SqliteStore.temporary(), SqliteStore.temporary()
     try:
         life = await filled(at_once, jobs, asks)

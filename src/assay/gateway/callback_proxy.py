@@ -60,7 +60,7 @@ class CallbackProxy:
             )
         headers = callback_request_headers(request.headers, callback.headers)
         headers["Idempotency-Key"] = secrets.token_hex(16)
-        return await self._deliver(run, callback, path, body, headers)
+        return await self._deliver(run, callback, path, run.truly(body), headers)
 
     async def _deliver(
         self, run: RunState, callback: CallbackRoute, path: str, body: bytes, headers: CIMultiDict[str]

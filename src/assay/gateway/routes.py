@@ -43,6 +43,12 @@ class ModelRoute:
         return _origin(_split(self.url, "model URL"))
 
     @property
+    def base(self) -> str:
+        """Scheme, host and port as they were given."""
+        parts = _split(self.url, "model URL")
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
     def path(self) -> str:
         """The path of the URL without a trailing slash; may be empty."""
         return _split(self.url, "model URL").path.rstrip("/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from dataclasses import dataclass, field
 
@@ -39,8 +40,29 @@ class RunState:
             gate=Endpoint(bound, clock) if bound is not None else None,
             endpoint=endpoint,
             tls=tls_setting(model.verify_tls, model.trusted_certificates) if model else True,
-            redactor=Redactor(_secrets(route), patterns=False),
+            redactor=Redactor([*_secrets(route), base_url.rpartition("/")[2]], patterns=False),
         )
+
+    def truly(self, text: bytes) -> bytes:
+        """Return JSON of the run with what the gateway's URLs stand for in their place, and without its secrets.
+
+        Of a URL that stands for nothing the path is left.
+        """
+        if self.base_url.encode() in text:
+            for ours, real in self._targets():
+                text = text.replace(ours.encode(), json.dumps(real)[1:-1].encode())
+        return self.redactor.bytes(text)
+
+    def _targets(self) -> list[tuple[str, str]]:
+        """Return each beginning of the gateway's URLs, and that of what it stands for; longer ones first."""
+        route, targets = self.route, [(self.base_url, "")]
+        if route.model is not None:
+            targets.insert(0, (f"{self.base_url}/model", route.model.base))
+        if route.mlflow is not None:
+            targets.insert(0, (f"{self.base_url}/mlflow", route.mlflow.server.url))
+        if route.callback is not None:
+            targets.insert(0, (f"{self.base_url}/api/", f"{route.callback.url.rstrip('/')}/api/"))
+        return targets
 
     def end(self) -> None:
         """Give up the calls in progress."""

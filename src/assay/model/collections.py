@@ -63,6 +63,13 @@ def _merged(entry: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) ->
     return merged
 
 
+def with_url(benchmark: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Return a collection's benchmark with the URL that its provider gives, in its place after the names, and no other."""
+    names = {name: benchmark[name] for name in ("id", "provider_id")}
+    rest = {name: value for name, value in benchmark.items() if name != "url"}
+    return {**names, "url": url, **rest} if url else rest
+
+
 def taxonomy(entries: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """Return the union of the benchmarks' own lists, each in the order in which values are first seen."""
     found = {name: list(dict.fromkeys(value for entry in entries for value in entry.get(name, []))) for name in TAXONOMY}

@@ -13,14 +13,15 @@ from typing import Any
 
 import msgspec
 
-_MAX_EXACT = 2**53
+_LEAST, _MOST = -(2**63), 2**64 - 1
 _encode = msgspec.json.Encoder().encode
 
 
 def canonical(value: Any) -> bytes:
     """Return the canonical JSON of `value` (None, bool, int, float, str, sequences, mappings with string keys).
 
-    Raises ValueError for NaN, infinities, integers beyond 2**53 and lone surrogates, which JSON cannot carry exactly.
+    Integers beyond 2**53, for which RFC 8785 has no form, stand as their digits: a seed of 64 bits is told from the next.
+    Raises ValueError for NaN, infinities, integers beyond 64 bits and lone surrogates.
     """
     pieces: list[bytes] = []
     _write(value, pieces)
@@ -55,8 +56,8 @@ def _write(value: Any, out: list[bytes]) -> None:
     elif isinstance(value, bool) or value is None:
         out.append(_encode(value))
     elif isinstance(value, int):
-        if abs(value) > _MAX_EXACT:
-            raise ValueError(f"integer {value} is beyond 2**53 and has no canonical JSON")
+        if not _LEAST <= value <= _MOST:
+            raise ValueError("an integer is beyond 64 bits and has no canonical JSON")
         out.append(str(value).encode())
     elif isinstance(value, float):
         out.append(number(value).encode())

@@ -114,7 +114,10 @@ def _operation(entry: Any, rules: Rules) -> Operation:
     if not isinstance(entry, dict | None):
         raise InvalidJson(error="each patch operation is an object with op, path and value")
     given = {name.lower(): value for name, value in (entry or {}).items()}
-    op, path = given.get("op") or "", given.get("path")
+    op, path = given.get("op"), given.get("path")
+    if not isinstance(op, str | None):
+        raise InvalidJson(error="op: expected string")
+    op = op or ""
     if op not in OPERATIONS:
         raise InvalidPatchOperation(op=op)
     if not isinstance(path, str) or not path or len(path) > _LONGEST_PATH:

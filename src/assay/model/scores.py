@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 import msgspec
 
 from assay.model.results import BenchmarkTest, Message
-from assay.model.shapes import shortest
+from assay.model.shapes import LARGEST, shortest
 
 
 class Criteria(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,7 +52,8 @@ def judge(criteria: Criteria, metrics: Mapping[str, Any]) -> tuple[BenchmarkTest
             "server",
         )
     passed = value <= criteria.threshold if criteria.lower_is_better else value >= criteria.threshold
-    return BenchmarkTest(shortest(value), criteria.metric, shortest(criteria.threshold), passed), None
+    shown = min(max(value, -LARGEST), LARGEST)
+    return BenchmarkTest(shortest(shown), criteria.metric, shortest(criteria.threshold), passed), None
 
 
 def job_test(rows: Iterable[tuple[int, Criteria, BenchmarkTest]], threshold: float | None) -> JobTest | None:

@@ -12,10 +12,10 @@ are left out rather than null.
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from assay.model.errors import InvalidJson, ValidationFailed
 
@@ -103,25 +103,22 @@ class Text:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number; `least` bounds it from below."""
+    """A number that EvalHub's clients can read: one of 32 bits holds it, if less exactly. `least` bounds it from below."""
 
     least: float | None = None
 
     def read(self, value: Any, path: str, failures: list[Failure]) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _wrong(path, "number", value)
-        try:
-            number = shortest(value) if math.isfinite(value) else value
-        except OverflowError:
-            number = math.inf
-        if not math.isfinite(number):
-            raise InvalidJson(error=f"{path}: the number is not finite or too large")
+        if not -LARGEST <= value <= LARGEST:
+            raise InvalidJson(error=f"{path}: the number is not finite or too large (it may be {LARGEST:.2g} at the most)")
+        number = shortest(value)
         if self.least is not None and number < self.least:
             failures.append(Failure(path, _name(path), "min"))
         return number
 
     def schema(self, *, written: bool = False) -> dict[str, Any]:
-        return {"type": "number"} | ({"minimum": self.least} if self.least is not None else {})
+        return {"type": "number", "minimum": -LARGEST if self.least is None else self.least, "maximum": LARGEST}
 
 
 @dataclass(frozen=True)
@@ -171,18 +168,19 @@ class Free:
 
 @dataclass(frozen=True)
 class TextMap:
-    """An object whose values are strings."""
+    """An object whose values are strings; `null` is as good as absent."""
 
     def read(self, value: Any, path: str, failures: list[Failure]) -> dict[str, str]:
         if not isinstance(value, dict):
             raise _wrong(path, "object", value)
-        for key, item in value.items():
+        given = {key: item for key, item in value.items() if item is not None}
+        for key, item in given.items():
             if not isinstance(item, str):
                 raise _wrong(f"{path}.{key}", "string", item)
-        return dict(sorted(value.items()))
+        return dict(sorted(given.items()))
 
     def schema(self, *, written: bool = False) -> dict[str, Any]:
-        return {"type": "object", "additionalProperties": {"type": "string"}}
+        return {"type": "object", "additionalProperties": {"type": "string" if written else ["string", "null"]}}
 
 
 @dataclass(frozen=True)
@@ -342,6 +340,9 @@ _EMPTY: dict[type, Callable[[], Any]] = {
 _EVEN_EMPTY = ("notblank", "tagname")
 """Checks that the empty text does not escape."""
 
+LARGEST: Final = 3.4028234663852886e38
+"""The largest number of 32 bits: of anything beyond it EvalHub's clients cannot read the list that it stands in."""
+_LARGEST_DOUBLE: Final = sys.float_info.max
 _MAX_EXACT = 2**53
 _MOST_TOLD = 100
 """Most broken rules that an error lists."""
@@ -398,7 +399,10 @@ def _sorted(value: Any, path: str, levels: int) -> Any:
         return {key: _sorted(value[key], path, levels - 1) for key in sorted(value)}
     if isinstance(value, list):
         return [_sorted(item, path, levels - 1) for item in value]
-    if not isinstance(value, bool | int | float | str | None) or (isinstance(value, float) and not math.isfinite(value)):
+    if isinstance(value, int | float):
+        if not -_LARGEST_DOUBLE <= value <= _LARGEST_DOUBLE:
+            raise InvalidJson(error=f"{path}: a number is not finite or too large")
+    elif not isinstance(value, str | None):
         raise InvalidJson(error=f"{path}: {value} is not a JSON value")
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -67,19 +68,28 @@ class Offerings:
 
     async def enriched(self, body: dict[str, Any], tenant: str) -> dict[str, Any]:
         """Return a collection's body with what its providers know: each benchmark's URL, and lists that it left empty."""
-        known, benchmarks, providers = [], [], {}
-        for listed in body.get("benchmarks", []):
-            benchmark = {name: value for name, value in listed.items() if name != "url"}
-            provider_id = listed["provider_id"]
-            entry = {}
-            with contextlib.suppress(AssayError):  # a collection may name what is not there yet
-                if provider_id not in providers:
-                    providers[provider_id] = await self.entry("provider", provider_id, tenant)
-                entry = providers[provider_id].benchmark(listed["id"])
-            known.append(entry)
-            benchmarks.append(_with_url(benchmark, entry.get("url", "")))
-        filled = {name: values for name, values in collections.taxonomy(known).items() if not body.get(name)}
+        listed = body.get("benchmarks", [])
+        known = await self.listed(listed, tenant)
+        benchmarks = [collections.with_url(one, known[one["provider_id"], one["id"]].get("url", "")) for one in listed]
+        entries = [known[one["provider_id"], one["id"]] for one in listed]
+        filled = {name: values for name, values in collections.taxonomy(entries).items() if not body.get(name)}
         return {**body, "benchmarks": benchmarks, **filled}
+
+    async def listed(self, benchmarks: Iterable[Mapping[str, Any]], tenant: str) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return what their providers say of a collection's benchmarks, by provider and id; of unknown ones nothing."""
+        providers: dict[str, Entry | None] = {}
+        known: dict[tuple[str, str], dict[str, Any]] = {}
+        for one in benchmarks:
+            provider_id, benchmark_id = one["provider_id"], one["id"]
+            if provider_id not in providers:
+                providers[provider_id] = None
+                with contextlib.suppress(AssayError):  # a collection may name what is not there yet
+                    providers[provider_id] = await self.entry("provider", provider_id, tenant)
+            known[provider_id, benchmark_id] = {}
+            if provider := providers[provider_id]:
+                with contextlib.suppress(AssayError):
+                    known[provider_id, benchmark_id] = provider.benchmark(benchmark_id)
+        return known
 
 
 def _since(before: Entry | None, entry: Entry) -> Entry:
@@ -88,9 +98,3 @@ def _since(before: Entry | None, entry: Entry) -> Entry:
     if (before.body, before.folder) == (entry.body, entry.folder):
         return before
     return replace(entry, created_at=before.created_at)
-
-
-def _with_url(benchmark: dict[str, Any], url: str) -> dict[str, Any]:
-    """Return a collection's benchmark with the URL in its place, after the names."""
-    names = {name: benchmark[name] for name in ("id", "provider_id")}
-    return {**names, "url": url, **benchmark} if url else benchmark

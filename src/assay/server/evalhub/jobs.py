@@ -175,7 +175,7 @@ async def _generation(at: Services) -> Hashable | None:
 
 async def _version(at: Services, tenant: str, job_id: str, generation: Hashable | None) -> int | None:
     """Return the version of a job, None for one of another tenant; from memory while nothing has been written."""
-    kept = at.pages.get(f"{tenant}\0{job_id}", generation) if generation is not None else None
+    kept = at.pages.get(f"job\0{tenant}\0{job_id}", generation) if generation is not None else None
     if kept is not None:
         return int(kept)
     found = await at.store.lookup(JobVersion(job_id))
@@ -188,7 +188,7 @@ async def _version(at: Services, tenant: str, job_id: str, generation: Hashable 
 def _keep_version(at: Services, tenant: str, job_id: str, version: int, generation: Hashable | None) -> None:
     """Keep the version that a job had in a generation."""
     if generation is not None:
-        at.pages.put(f"{tenant}\0{job_id}", generation, b"%d" % version)
+        at.pages.put(f"job\0{tenant}\0{job_id}", generation, b"%d" % version)
 
 
 def _preferred_wait(request: Request) -> float:

@@ -62,14 +62,11 @@ class _Options:
 
     def __init__(self, request: Request) -> None:
         parameters = Parameters(request)
-        given = parameters.text("tail_lines")
-        try:
-            self.tail = int(given) if given else 1000
-        except ValueError:
-            self.tail = 0
-        if self.tail != -1 and not 1 <= self.tail <= 10_000:
+        tail = parameters.integer("tail_lines") if parameters.text("tail_lines") else 1000
+        if tail is None or (tail != -1 and not 1 <= tail <= 10_000):
             kind = "integer between 1 and 10000, or -1 for all lines"
-            raise BadQueryValue(name="tail_lines", kind=kind, value=given)
+            raise BadQueryValue(name="tail_lines", kind=kind, value=parameters.text("tail_lines"))
+        self.tail = tail
         self.timestamps = parameters.flag("timestamps")
         since = parameters.count("since_seconds", 0, least=1)
         self.since_ms = int((time.time() - since) * 1000) if since else 0

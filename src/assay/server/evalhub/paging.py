@@ -19,7 +19,7 @@ T = TypeVar("T")
 async def kept_page(request: Request, make: Callable[[Parameters], Awaitable[bytes]]) -> Response:
     """Answer with the page that `make` makes; the same request is answered from memory while nothing has been written."""
     at = services(request)
-    key = "\0".join((caller(request).tenant, request.scope["path"], request.scope["query_string"].decode("latin-1")))
+    key = "\0".join(("page", caller(request).tenant, request.scope["path"], request.scope["query_string"].decode("latin-1")))
     generation = await at.generation()
     page = at.pages.get(key, generation)
     if page is None:

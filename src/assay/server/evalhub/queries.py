@@ -13,7 +13,7 @@ from assay.store.pages import Match
 
 _TRUE = {"1", "t", "T", "TRUE", "true", "True"}
 _FALSE = {"0", "f", "F", "FALSE", "false", "False"}
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_INTEGER = re.compile(r"[+-]?0*[0-9]{1,18}")
 _SIGNS = re.compile(r"[,|]")
 _MOST_VALUES = 100
 """Most values of one filter. Each is a part of the statement that the database is asked, and those have a limit."""
@@ -46,11 +46,17 @@ class Parameters:
         value = self._first(name)
         if not value:
             return default
-        if not _INTEGER.fullmatch(value):
+        number = self.integer(name)
+        if number is None:
             raise BadQueryValue(name=name, kind="integer", value=value)
-        if int(value) < least:
+        if number < least:
             raise BadQueryValue(name=name, kind="positive integer", value=value)
-        return int(value)
+        return number
+
+    def integer(self, name: str) -> int | None:
+        """Return an integer parameter; of several the first counts. None for what is no integer, or no small one."""
+        value = self._first(name)
+        return int(value) if _INTEGER.fullmatch(value) else None
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return a boolean parameter. Raises BadQueryValue."""

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.model import patching, shapes
+from assay.model.collections import with_url
 from assay.model.errors import (
     AssayError,
     QueryMismatch,
@@ -128,7 +129,7 @@ class Face:
         if entry.is_system and self.patches_first:
             await asyncio.to_thread(change, entry)
         self._writable(request, entry)
-        return await self._change(request, at, change)
+        return await self._change(request, at, await self._with_urls(request, at, change, entry))
 
     async def delete(self, request: Request) -> Response:
         """Delete a resource of the caller's tenant. Jobs that used it keep what they took from it."""
@@ -173,6 +174,29 @@ class Face:
 
     async def _filled(self, request: Request, at: Services, body: dict[str, Any]) -> dict[str, Any]:
         return body if self.kind == "provider" else await at.offerings.enriched(body, caller(request).tenant)
+
+    async def _with_urls(
+        self, request: Request, at: Services, change: Callable[[Resource | Entry], dict[str, Any]], entry: Entry
+    ) -> Callable[[Resource], dict[str, Any]]:
+        """Return a change after which the benchmarks of a collection have the URLs that their providers give, and no other.
+
+        What `change` makes of `entry` says which providers to ask.
+        """
+        if self.kind == "provider":
+            return change
+        benchmarks = (await asyncio.to_thread(change, entry)).get("benchmarks", [])
+        known = await at.offerings.listed(benchmarks, caller(request).tenant)
+
+        def changed(before: Resource) -> dict[str, Any]:
+            body = change(before)
+            return body | {
+                "benchmarks": [
+                    with_url(one, known.get((one["provider_id"], one["id"]), one).get("url", ""))
+                    for one in body["benchmarks"]
+                ]
+            }
+
+        return changed
 
     async def _store(
         self, request: Request, at: Services, body: dict[str, Any], headers: Mapping[str, str] | None = None
