@@ -102,6 +102,19 @@ def test_not_modified_is_an_answer() -> None:
         assert Http(server.url).request("GET", "/").status == 304
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirection_is_no_success_and_says_where_it_leads(status: int) -> None:
+    away = Reply(status, headers={"Location": "https://elsewhere.example/x"})
+    with scripted(away, away) as server:
+        http = Http(server.url)
+        with pytest.raises(
+            ServerError, match=rf"{status} and sends to https://elsewhere\.example/x: nothing was done.*--server"
+        ):
+            http.request("DELETE", "/x")
+        with pytest.raises(ServerError, match="nothing was done"), http.stream("GET", "/x"):
+            pass
+
+
 def test_a_refused_connection_names_the_url_and_the_remedy() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening

@@ -303,7 +303,7 @@ PATCHES = {
     "test": ([{"op": "test", "path": "/name", "value": "p"}], "invalid_patch_operation"),
     "no op": ([{"path": "/name", "value": "p"}], "invalid_patch_operation"),
     "op in capitals": ([{"op": "REPLACE", "path": "/name", "value": "p"}], "invalid_patch_operation"),
-    "op that is no text": ([{"op": ["replace"], "path": "/name", "value": "p"}], "invalid_patch_operation"),
+    "op that is no text": ([{"op": ["replace"], "path": "/name", "value": "p"}], "invalid_json_request"),
     "identity": ([{"op": "replace", "path": "/resource/owner", "value": "system"}], "unallowed_patch"),
     "tenant": ([{"op": "add", "path": "/resource/tenant", "value": "x"}], "unallowed_patch"),
     "root": ([{"op": "replace", "path": "/", "value": {}}], "unallowed_patch"),

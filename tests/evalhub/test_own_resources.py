@@ -414,6 +414,8 @@ def test_the_history_of_a_job_is_paged_in_order(tenant: Api) -> None:
     again = tenant.post(f"{JOBS}/{job_id}/rerun", {"benchmarks": "failed"}).json
     assert [row["id"] for row in again["status"]["benchmarks"]] == ["loss"]
     assert again["rerun_of"] == job_id
+    slip = tenant.post(f"{JOBS}/{job_id}/rerun", {"benchmark": "failed"})
+    assert slip.headers["warning"] == '299 assay "unknown members were ignored: benchmark (did you mean benchmarks?)"'
     whole = tenant.call("POST", f"{JOBS}/{job_id}/rerun", b"").json
     assert [row["id"] for row in whole["status"]["benchmarks"]] == ["judged", "loss"]
 

@@ -113,6 +113,13 @@ def test_what_cannot_be_asked_for_is_refused(api: Api, wrong: dict[str, Any]) ->
     assert api.get(path).body == before
 
 
+def test_of_two_warnings_neither_is_lost(api: Api) -> None:
+    reply = api.post(WEBHOOKS, {"url": "https://nowhere.invalid/", "event": ["assay.job.failed"]})
+    slip, away = reply.headers["warning"].split(", 299 ")
+    assert slip == '299 assay "unknown members were ignored: event (did you mean events?)"'
+    assert away == 'assay "the host of url does not resolve at present"'
+
+
 def test_a_host_that_does_not_resolve_is_told(api: Api) -> None:
     reply = api.post(WEBHOOKS, {"url": "https://nowhere.invalid/"})
     assert (reply.status, reply.headers["warning"]) == (201, '299 assay "the host of url does not resolve at present"')

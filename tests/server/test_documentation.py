@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from assay.model.errors import OriginNotAllowed
+from assay.model.shapes import LARGEST
 from assay.server import examples
 from assay.server.routes import Route, Scope
 from assay.server.table import ROUTES
@@ -106,7 +107,7 @@ def test_a_body_is_described_by_the_shape_that_reads_it(described: dict[str, Any
     ]
     assert submitted["required"] == ["name", "model"]
     assert submitted["properties"]["benchmarks"]["items"]["required"] == ["id", "provider_id"]
-    assert submitted["properties"]["timeout_seconds"] == {"type": ["number", "null"], "minimum": 0}
+    assert submitted["properties"]["timeout_seconds"] == {"type": ["number", "null"], "minimum": 0, "maximum": LARGEST}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=named)

@@ -22,6 +22,7 @@ from assay.client.errors import ServerError, TimedOut, Unreachable
 Query = Mapping[str, str | int | float | bool | None]
 
 REMEDY: Final = "Start the server with `assay serve`, or name the right one with --server or ASSAY_SERVER."
+_ELSEWHERE: Final = "If that is a server, name it with --server or ASSAY_SERVER."
 _REPEATABLE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _BROKEN: Final = (NotHttp, Cut, OSError)
 
@@ -90,8 +91,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> Answer:
-        """Send a request and return its answer (below 400; 304 included). `path` is below the base URL,
-        percent-encoded.
+        """Send a request and return its answer (2xx or 304). `path` is below the base URL, percent-encoded.
 
         A kept connection that the server has closed meanwhile is replaced, and a request that may be
         repeated (by its method, or by an `Idempotency-Key`) is sent once more. `timeout_s` bounds each wait
@@ -135,7 +135,7 @@ class Http:
         try:
             with self._in_words(wait):
                 reply = connection.ask(method, self._target(path, query), self._headers | dict(headers or {}), None)
-                if reply.status >= 400:
+                if not _succeeded(reply.status):
                     raise _refusal(reply.status, reply.headers, b"".join(reply.pieces))
             connection.socket.settimeout(timeout_s)
             yield Stream(reply.status, reply.headers, self._pieces(reply, timeout_s or 0.0))
@@ -192,7 +192,7 @@ class Http:
         finally:
             if not whole:  # an interrupt included: half an answer must not be taken for the next one
                 self.close()
-        if reply.status >= 400:
+        if not _succeeded(reply.status):
             raise _refusal(reply.status, reply.headers, content)
         return Answer(reply.status, reply.headers, content)
 
@@ -260,10 +260,20 @@ def _parsed(status: int, body: bytes) -> Any:
         raise ServerError(status, "not_json", "What answers there is not an Assay server: no JSON came back.") from None
 
 
+def _succeeded(status: int) -> bool:
+    """Say whether a request was carried out, or its answer is known already. A redirection is neither."""
+    return status < 300 or status == 304
+
+
 def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> ServerError:
     """Return the ServerError of an error body of the EvalHub contract, or of whatever a proxy may have sent
     instead.
     """
+    if status < 400:
+        to = headers.get("location", "nowhere")[:200]
+        return ServerError(
+            status, "redirected", f"The server answered {status} and sends to {to}: nothing was done. {_ELSEWHERE}"
+        )
     after = headers.get("retry-after", "")
     retry_after = float(after) if after.isdigit() else None
     try:

@@ -124,14 +124,16 @@ class WorkerApi:
             answer = await self._exchanges.ask("POST", path, data, headers)
         except OSError as error:
             raise ServerGone(f"{self._server} does not answer ({type(error.__cause__ or error).__name__})") from error
-        if answer.status >= 400:
-            _raise_for(self._server, answer.status, answer.body)
+        if answer.status >= 300:
+            _raise_for(self._server, answer.status, answer.body, answer.headers.get("location", ""))
         return answer.body
 
 
-def _raise_for(server: str, status: int, answer: bytes) -> NoReturn:
+def _raise_for(server: str, status: int, answer: bytes, location: str = "") -> NoReturn:
     if status >= 500:
         raise ServerGone(f"{server} answers {status}")
+    if location:
+        raise Refused(status, "redirected", f"{server} sends to {location[:200]}: name that with --server")
     try:
         problem = msgspec.json.decode(answer)
         raise Refused(status, problem["message_code"], problem["message"])

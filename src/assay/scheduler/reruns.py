@@ -12,7 +12,6 @@ from assay.model.exports import planned
 from assay.model.placement import Resources
 from assay.model.records import Job, NewJob, NewRun, Run
 from assay.model.shapes import Member, Object, Text
-from assay.model.shapes import read as read_shape
 from assay.model.states import Status
 from assay.scheduler.identifiers import new_id, now
 from assay.store.base import Store
@@ -23,11 +22,6 @@ RERUN: Final = Object((Member("benchmarks", Text(one_of=("all", "failed"))), Mem
 """What to run again (`all` if not said), and the name of the new job."""
 
 _ENDED_BADLY: Final = frozenset({Status.FAILED, Status.CANCELLED})
-
-
-def read(body: Any) -> dict[str, Any]:
-    """Return the checked body of a rerun. Raises ValidationFailed."""
-    return read_shape(RERUN, "RerunConfig", body)
 
 
 async def rerun(

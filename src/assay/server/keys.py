@@ -11,12 +11,12 @@ from starlette.responses import Response
 from assay.model.access import ANY_USER, EVERY_TENANT, OF_WORKERS, Roles, Scope, scopes_of
 from assay.model.errors import NotGrantable, ReservedUser, ValidationFailed
 from assay.model.keys import PREFIX_BYTES, REQUEST, SECRET_BYTES, ApiKey, digest_of, key_text, prefix_of
-from assay.model.shapes import read
 from assay.scheduler.catalogue import SYSTEM
 from assay.scheduler.identifiers import now, rfc3339
 from assay.server.body import read_json
 from assay.server.evalhub.paging import Window, page_of
 from assay.server.evalhub.queries import Parameters
+from assay.server.evalhub.unknown import read_warned
 from assay.server.respond import dump, json_response, no_content
 from assay.server.services import Caller, caller, services
 from assay.store.keys import CreateKey, KeyOfTenant, KeysOfTenant, RevokeKey
@@ -28,11 +28,11 @@ _LIST_PARAMETERS = ("limit", "offset")
 async def create(request: Request) -> Response:
     """Make a key; the answer is the only place where it stands."""
     at, who = services(request), caller(request)
-    body = await read_json(request, _LIMIT, lambda given: read(REQUEST, "KeyRequest", given))
+    body, warning = await read_json(request, _LIMIT, lambda given: read_warned(REQUEST, "KeyRequest", given))
     key, text = new_key(body, at.keyring.roles, default_tenant=who.tenant, created_by=who.key)
     _require_grantable(key, who, at.keyring.roles)
     await at.store.apply(CreateKey(key, manages=True))
-    return json_response({**document(key), "key": text}, 201, {"Cache-Control": "no-store"})
+    return json_response({**document(key), "key": text}, 201, {"Cache-Control": "no-store", **warning})
 
 
 async def page(request: Request) -> Response:

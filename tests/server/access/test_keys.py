@@ -37,6 +37,13 @@ def test_a_key_is_shown_once_and_never_again(keyed: Keyed) -> None:
         assert hashlib.sha256(made["key"].encode()).hexdigest() not in text
 
 
+def test_a_misspelt_member_of_a_request_for_a_key_is_told(keyed: Keyed) -> None:
+    reply = keyed.admin.post(KEYS, {"name": "ann", "roles": ["user"], "tenant": "a", "expires_in_second": 5})
+    meant = "expires_in_second (did you mean expires_in_seconds?)"
+    assert reply.headers["warning"] == f'299 assay "unknown members were ignored: {meant}"'
+    assert reply.headers["cache-control"] == "no-store"
+
+
 def test_keys_are_not_alike(keyed: Keyed) -> None:
     keys = [keyed.make("viewer")["key"] for _ in range(20)]
     assert len({key[6:18] for key in keys}) == len({key[19:] for key in keys}) == 20

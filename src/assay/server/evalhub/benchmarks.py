@@ -12,6 +12,7 @@ from assay.server.body import read_json
 from assay.server.evalhub.jobs import require_owner_of_job, submitted
 from assay.server.evalhub.paging import Window, kept_page, page_of
 from assay.server.evalhub.queries import Parameters, index_of, matches
+from assay.server.evalhub.unknown import read_warned
 from assay.server.permissions import author
 from assay.server.respond import dump, no_content
 from assay.server.services import caller, services
@@ -56,7 +57,8 @@ async def cancel(request: Request) -> Response:
 async def rerun(request: Request) -> Response:
     """Make a new job from the plans of an old one: all its benchmarks, or only those that failed."""
     at, who = services(request), author(request)
-    asked = await read_json(request, at.settings.max_body_bytes, reruns.read, empty={})
+    limit = at.settings.max_body_bytes
+    asked, warning = await read_json(request, limit, lambda given: read_warned(reruns.RERUN, "RerunConfig", given), empty={})
     job, runs = await reruns.rerun(
         at.store,
         request.path_params["job_id"],
@@ -65,4 +67,4 @@ async def rerun(request: Request) -> Response:
         owner=who.user,
         max_open_jobs=at.settings.max_open_jobs,
     )
-    return submitted(job, runs)
+    return submitted(job, runs, warning)

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from assay.model.errors import NotFound, QueryValueNotAllowed
 from assay.model.identity import digest
 from assay.model.records import Job, Run
-from assay.model.shapes import read
 from assay.model.submission import JOB
 from assay.scheduler import admission
 from assay.scheduler.identifiers import now
@@ -24,7 +23,7 @@ from assay.server.evalhub.filters import job_filter
 from assay.server.evalhub.paging import Window, kept_page, page_of
 from assay.server.evalhub.queries import Parameters
 from assay.server.evalhub.rendering import job_document, job_summary
-from assay.server.evalhub.unknown import warning_of
+from assay.server.evalhub.unknown import read_warned
 from assay.server.permissions import author, code_of_job, owners_only, require_code_permission, require_owner
 from assay.server.respond import REQUEST_ID, is_current, json_bytes, no_content
 from assay.server.services import Services, bounded, caller, services
@@ -41,9 +40,8 @@ async def create(request: Request) -> Response:
     """Accept a submission."""
     at = services(request)
     who = author(request)
-    body, warning = await read_json(
-        request, at.settings.max_body_bytes, lambda given: (read(JOB, "EvaluationJobConfig", given), warning_of(JOB, given))
-    )
+    limit = at.settings.max_body_bytes
+    body, warning = await read_json(request, limit, lambda given: read_warned(JOB, "EvaluationJobConfig", given))
     require_code_permission(request, code_of_job(body))
     key = bounded(request, "Idempotency-Key") or _key_of_request(request, body)
     job, runs = await admission.submit(

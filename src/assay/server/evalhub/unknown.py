@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from assay.model.shapes import Object, unknown_members
+from assay.model.shapes import Object, read, unknown_members
 
 _MOST = 8
 _LONGEST = 80
+
+
+def read_warned(shape: Object, root: str, given: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the normalised body, and the header that warns of what was passed over in it. Raises as `shapes.read`."""
+    return read(shape, root, given), warning_of(shape, given)
+
+
+def both(one: dict[str, str], other: dict[str, str]) -> dict[str, str]:
+    """Return the header with the warnings of two (RFC 9110, 5.3: one line)."""
+    said = ", ".join(header["Warning"] for header in (one, other) if header)
+    return {"Warning": said} if said else {}
 
 
 def warning_of(shape: Object, given: Any) -> dict[str, str]:

@@ -16,7 +16,7 @@ from assay.scheduler.identifiers import new_id, now
 from assay.server.body import read_json
 from assay.server.evalhub.paging import Window, kept_page, page_of
 from assay.server.evalhub.queries import Parameters
-from assay.server.evalhub.unknown import warning_of
+from assay.server.evalhub.unknown import both, read_warned, warning_of
 from assay.server.permissions import author, require_owner
 from assay.server.respond import dump, json_response, no_content
 from assay.server.services import Services, caller, services
@@ -28,12 +28,9 @@ from assay.store.resources import ChangeResource, CreateResource, Resource, Reso
 async def create(request: Request) -> Response:
     """Make a webhook, once it is known that it leads outwards and that its secret can sign."""
     at, who = services(request), author(request)
-
-    def read(body: Any) -> tuple[dict[str, Any], dict[str, str]]:
-        return shapes.read(SHAPE, "Webhook", body), warning_of(SHAPE, body)
-
-    body, headers = await read_json(request, at.settings.max_body_bytes, read)
-    headers |= await _checked(at, body)
+    limit = at.settings.max_body_bytes
+    body, warning = await read_json(request, limit, lambda given: read_warned(SHAPE, "Webhook", given))
+    headers = both(warning, await _checked(at, body))
     operation = CreateResource(WEBHOOK, new_id(), who.tenant, who.user, body, now(), at.settings.max_webhooks)
     return json_response(webhook_document(await at.store.apply(operation)), 201, headers)
 
@@ -68,7 +65,7 @@ async def change(request: Request) -> Response:
 
     body, headers = await read_json(request, at.settings.max_body_bytes, read)
     if {name: body.get(name) for name in _LEADING} != {name: known.body.get(name) for name in _LEADING}:
-        headers |= await _checked(at, body)
+        headers = both(headers, await _checked(at, body))
     operation = ChangeResource(WEBHOOK, known.id, known.tenant, lambda _: body, now())
     return json_response(webhook_document(await at.store.apply(operation)), 200, headers)
 
