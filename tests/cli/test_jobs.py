@@ -101,6 +101,33 @@ def test_cancelling_tells_which_job_and_an_ended_one_says_why_not(cli: Cli, serv
     assert (shown.code, "because it is 'completed'" in shown.err) == (2, True)
 
 
+def test_a_job_that_cannot_be_cancelled_does_not_keep_the_others_from_it(cli: Cli, server: FakeServer) -> None:
+    server.add("j1", state="completed")
+    server.add("j2", state="running")
+    shown = cli("jobs", "cancel", "j1", "nope", "last", "j2", "--json")
+    assert (shown.code, server.cancelled, shown.json) == (2, ["j2"], {"cancelled": ["j2"]})
+    assert shown.err.splitlines() == [
+        "error: The job j1 can not be cancelled because it is 'completed'.",
+        "error: The evaluation job resource 'nope' was not found.",
+        "cancelled j2",
+    ]
+
+
+def test_a_job_that_is_unknown_does_not_keep_the_others_from_being_deleted(cli: Cli, server: FakeServer) -> None:
+    server.add("j1")
+    shown = cli("jobs", "delete", "nope", "j1", "--yes")
+    assert (shown.code, server.deleted) == (2, ["j1"])
+    assert shown.err == "error: The evaluation job resource 'nope' was not found.\ndeleted j1\n"
+
+
+def test_a_server_with_troubles_ends_it_and_what_was_done_is_told(cli: Cli, server: FakeServer) -> None:
+    server.add("j1", state="running")
+    server.broken = 1
+    shown = cli("jobs", "cancel", "j1", "j2", "--json")
+    assert (shown.code, shown.json) == (3, {"cancelled": []})
+    assert len(shown.err.splitlines()) == 1
+
+
 def test_deleting_needs_a_yes(cli: Cli, server: FakeServer) -> None:
     server.add("j1")
     assert (cli("jobs", "delete", "j1").code, server.deleted) == (2, [])

@@ -12,6 +12,7 @@ from assay.cli import results, text
 from assay.cli.exits import CommandError, Exit, say
 from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.settings import Settings, pass_settings, server_options
+from assay.cli.several import each
 from assay.client.evaluations import Evaluations, identity, state
 from assay.model.states import JobState
 
@@ -188,9 +189,9 @@ def _progress(job: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 @server_options
 @click.argument("job_ids", nargs=-1, required=True, metavar="JOB...")
 @pass_settings
-def cancel(settings: Settings, job_ids: tuple[str, ...]) -> None:
-    """Stop jobs. What has been measured until then is kept; a job that has ended otherwise cannot be
-    cancelled.
+def cancel(settings: Settings, job_ids: tuple[str, ...]) -> int:
+    """Stop jobs. What has been measured until then is kept. A job that has ended otherwise cannot be cancelled: that is
+    an error, with exit code 2, once the others are cancelled.
 
     \b
     Examples:
@@ -198,14 +199,8 @@ def cancel(settings: Settings, job_ids: tuple[str, ...]) -> None:
       assay jobs list --status running --json | jq -r '.items[].resource.id' | xargs assay jobs cancel
     """
     evaluations = settings.evaluations()
-    done = []
-    for job_id in job_ids:
-        found = resolve(evaluations, job_id)
-        evaluations.cancel(found)
-        done.append(found)
-        say(f"cancelled {found}")
-    if settings.json:
-        click.echo(json.dumps({"cancelled": done}))
+    found = [resolve(evaluations, job_id) for job_id in job_ids]
+    return each(settings, found, evaluations.cancel, "cancelled")
 
 
 @click.command()
@@ -213,8 +208,9 @@ def cancel(settings: Settings, job_ids: tuple[str, ...]) -> None:
 @click.argument("job_ids", nargs=-1, required=True, metavar="JOB...")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @pass_settings
-def delete(settings: Settings, job_ids: tuple[str, ...], yes: bool) -> None:
-    """Delete jobs for good, with their logs and artifacts; running ones are stopped.
+def delete(settings: Settings, job_ids: tuple[str, ...], yes: bool) -> int:
+    """Delete jobs for good, with their logs and artifacts; running ones are stopped. One that is unknown is an error, with
+    exit code 2, once the others are deleted.
 
     \b
     Examples:
@@ -222,14 +218,10 @@ def delete(settings: Settings, job_ids: tuple[str, ...], yes: bool) -> None:
       assay jobs delete last --yes
     """
     evaluations = settings.evaluations()
-    found = [resolve(evaluations, job_id) for job_id in dict.fromkeys(job_ids)]
+    found = list(dict.fromkeys(resolve(evaluations, job_id) for job_id in job_ids))
     if not yes:
         if not sys.stdin.isatty():
             raise CommandError("Deleting needs a yes, and nobody is there to ask: add --yes.")
         names = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
         click.confirm(f"Delete {names} with logs and artifacts?", abort=True, err=True)
-    for job_id in found:
-        evaluations.delete(job_id)
-        say(f"deleted {job_id}")
-    if settings.json:
-        click.echo(json.dumps({"deleted": found}))
+    return each(settings, found, evaluations.delete, "deleted")

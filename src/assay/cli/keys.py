@@ -14,6 +14,7 @@ from assay.cli.exits import CommandError, say
 from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.programs import create_key_offline
 from assay.cli.settings import Settings, pass_settings, server_options
+from assay.cli.several import each
 from assay.client.keys import Keys
 
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
@@ -159,7 +160,7 @@ def list_keys(settings: Settings) -> None:
 @server_options
 @click.argument("ids", nargs=-1, required=True)
 @pass_settings
-def revoke(settings: Settings, ids: tuple[str, ...]) -> None:
+def revoke(settings: Settings, ids: tuple[str, ...]) -> int:
     """Revoke keys, named by their ids: the middle part of a key. It holds at once, and for good.
 
     \b
@@ -167,13 +168,7 @@ def revoke(settings: Settings, ids: tuple[str, ...]) -> None:
       assay keys list                       # the ids
       assay keys revoke 4f1c09aa73de
     """
-    managed = Keys(settings.http())
-    for key_id in ids:
-        managed.revoke(key_id)
-    if settings.json:
-        click.echo(json.dumps({"revoked": list(ids)}))
-    else:
-        say(f"revoked: {', '.join(ids)}")
+    return each(settings, ids, Keys(settings.http()).revoke, "revoked")
 
 
 def _seconds(given: str) -> int:

@@ -11,6 +11,7 @@ from assay.cli import text
 from assay.cli.exits import CommandError, Exit, say
 from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.settings import Settings, pass_settings, server_options
+from assay.cli.several import each
 
 
 @click.group(
@@ -199,16 +200,11 @@ def _set_paused(settings: Settings, webhook: str, paused: bool) -> None:
 @server_options
 @click.argument("webhooks", nargs=-1, required=True)
 @pass_settings
-def delete(settings: Settings, webhooks: tuple[str, ...]) -> None:
+def delete(settings: Settings, webhooks: tuple[str, ...]) -> int:
     """Delete webhooks, and what waits for them.
 
     \b
     Example:
       assay webhooks delete 01920000-0000-7000-8000-000000000000
     """
-    for webhook in webhooks:
-        settings.webhooks().delete(webhook)
-    if settings.json:
-        click.echo(json.dumps({"deleted": list(webhooks)}))
-    else:
-        say(f"Deleted {len(webhooks)}.")
+    return each(settings, webhooks, settings.webhooks().delete, "deleted")

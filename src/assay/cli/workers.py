@@ -11,6 +11,7 @@ from assay.cli import text
 from assay.cli.exits import say
 from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.settings import Settings, pass_settings, server_options
+from assay.cli.several import each
 from assay.client.fleet import Fleet
 
 
@@ -121,20 +122,14 @@ def resume(settings: Settings, worker: str) -> None:
 @server_options
 @click.argument("names", metavar="WORKER...", nargs=-1, required=True)
 @pass_settings
-def forget(settings: Settings, names: tuple[str, ...]) -> None:
+def forget(settings: Settings, names: tuple[str, ...]) -> int:
     """Take workers off the list that have ended or fallen silent and hold no runs. A pause is forgotten with them.
 
     \b
     Examples:
       assay workers forget gpu-box
     """
-    fleet = Fleet(settings.http())
-    for name in names:
-        fleet.forget(name)
-    if settings.json:
-        click.echo(json.dumps({"forgotten": list(names)}))
-    else:
-        say(f"forgotten: {', '.join(text.printable(name) for name in names)}")
+    return each(settings, names, Fleet(settings.http()).forget, "forgotten")
 
 
 def _tell(settings: Settings, worker: dict[str, Any]) -> None:
