@@ -84,3 +84,14 @@ def test_a_reader_that_goes_away_is_no_error(server: FakeServer) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(20) == 141
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("command", "code"), [("version", 0), ("jobs logs j1", 0), ("jobs delete j1", 2)])
+def test_a_stream_that_is_closed_changes_nothing_else(server: FakeServer, closed: str, command: str, code: int) -> None:
+    server.add("j1")
+    line = f'exec "{sys.executable}" -m assay {command} {closed}'
+    environment = {**os.environ, "ASSAY_SERVER": server.url}
+    done = subprocess.run(["sh", "-c", line], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == code
+    assert "defect" not in done.stderr

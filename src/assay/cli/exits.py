@@ -41,6 +41,7 @@ def say(line: str) -> None:
 
 def run(command: click.Command, program: str) -> int:
     """Run `command` on the arguments of the process; return its exit code. Errors become lines on stderr."""
+    stand_in_for_closed()
     try:
         code = command.main(prog_name=program, standalone_mode=False)
         sys.stdout.flush()
@@ -75,6 +76,18 @@ def run(command: click.Command, program: str) -> int:
         say(f"error: unexpected {type(error).__name__}: {error}")
         say("  This is a defect of Assay. ASSAY_DEBUG=1 shows where it happens.")
         return Exit.FAILED
+
+
+def stand_in_for_closed() -> None:
+    """Put /dev/null where the caller has closed a standard stream (`>&-`), which is None then.
+
+    Its number is taken with it: else the next file or connection would get it, and a child would write there.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 (it stays open)
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def silence() -> None:
