@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from assay.cli import live, results, text
+from assay.cli import live, result_table, results, text
 
 from .fake_server import FakeServer, failed, finished, running
 
@@ -62,6 +62,48 @@ def test_a_benchmark_without_a_result_has_a_row_that_says_so() -> None:
         ("practice/arithmetic", "failed"),
         ("practice/cloze", "pending"),
     ]
+
+
+def shown_at(width: int, *changes: Any) -> list[str]:
+    return [line for line, _ in result_table.lines(results.rows(job(*changes)), width)]
+
+
+def test_a_wide_terminal_shows_the_results_as_one_table() -> None:
+    heading, first, second, *_ = shown_at(85, finished(0.75))
+    assert heading.split() == list(results.HEADINGS)
+    assert first.split() == ["practice/arithmetic", "exact_match", "0.7500", "±", "0.0625", "48", "2", "0.6", "pass"]
+    assert second.split() == ["other", "0.5000"]
+
+
+def test_a_narrower_one_has_a_line_for_each_benchmark() -> None:
+    assert shown_at(60, finished(0.75))[:4] == [
+        "  METRIC                VALUE  N ERRORED THRESHOLD RESULT",
+        "practice/arithmetic",
+        "  exact_match 0.7500 ± 0.0625 48       2       0.6 pass",
+        "  other                0.5000",
+    ]
+
+
+def test_a_narrow_one_has_the_counts_below_their_metric() -> None:
+    assert shown_at(45, finished(0.5))[:4] == [
+        "practice/arithmetic",
+        "  exact_match  0.5000 ± 0.0625",
+        "    n 48, errored 2, threshold 0.6, fail",
+        "  other        0.5000",
+    ]
+
+
+@pytest.mark.parametrize("width", [10, 20, 30, 45, 60, 80, 200])
+def test_no_width_hides_anything_but_the_end_of_a_metric(width: int) -> None:
+    shown = "\n".join(shown_at(width, finished(0.75), failed("no")))
+    for cell in ("practice/arithmetic", "exact_m", "0.7500 ± 0.0625", "48", "0.6", "pass", "other", "failed"):
+        assert cell in shown
+
+
+def test_the_result_is_what_is_coloured() -> None:
+    for width in (45, 60, 85):
+        for line, row in result_table.lines(results.rows(job(finished(0.5))), width):
+            assert row is None or line.endswith(row.result)
 
 
 @pytest.mark.parametrize(

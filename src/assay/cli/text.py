@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 _STEPS = ((86400, "d"), (3600, "h"), (60, "m"))
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> str:
-    """Return rows under headings in aligned columns; those in `right` are aligned to the right."""
+def table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset(), *, gap: int = 2
+) -> str:
+    """Return rows under headings in aligned columns, `gap` spaces apart; those in `right` are aligned to the right."""
     safe = [[printable(cell) for cell in row] for row in rows]
     columns = list(zip(headings, *safe, strict=True)) if safe else [(heading,) for heading in headings]
     widths = [max(len(cell) for cell in column) for column in columns]
@@ -19,7 +21,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: frozens
             cell.rjust(width) if i in right else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        lines.append("  ".join(cells).rstrip())
+        lines.append((" " * gap).join(cells).rstrip())
     return "\n".join(lines)
 
 
