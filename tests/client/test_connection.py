@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.client.connection import Connection, Cut, NotHttp
+from tests.server.certificates import certificate
 
 
 @contextmanager
@@ -104,3 +107,41 @@ def test_whatever_comes_is_an_answer_or_an_error_that_has_words(words: bytes) ->
 def test_a_header_with_a_line_break_is_not_sent() -> None:
     with speaking() as connection, pytest.raises(ValueError, match="line break"):
         connection.ask("GET", "/", {"Idempotency-Key": "a\r\nX-User: root"}, None)
+
+
+@pytest.mark.parametrize(("target", "headers"), [("/日本", {}), ("/", {"Idempotency-Key": "鍵"})])
+def test_what_a_head_cannot_carry_is_refused_in_words(target: str, headers: dict[str, str]) -> None:
+    with speaking() as connection, pytest.raises(ValueError, match="can carry '[日鍵]"):
+        connection.ask("GET", target, headers, None)
+
+
+REFUSAL = b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_refusal_that_comes_before_the_body_is_taken_is_read(
+    scheme: str, chunked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cert, key = certificate(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(cert))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+
+    def refuse() -> None:
+        taken, _ = listener.accept()
+        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the end may overtake the answer
+        with context.wrap_socket(taken, server_side=True) if scheme == "https" else taken as server:
+            server.recv(1000)
+            server.sendall(REFUSAL)
+
+    with socket.create_server(("localhost", 0)) as listener:
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        connection = Connection(urlsplit(f"{scheme}://localhost:{listener.getsockname()[1]}"), 10.0)
+        try:
+            reply = connection.ask("POST", "/", {}, (b"x" * 1_000_000 for _ in range(50)) if chunked else b"x" * 50_000_000)
+            assert (reply.status, b"".join(reply.pieces)) == (413, b"too large")
+        finally:
+            connection.close()
+            refusing.join()

@@ -155,6 +155,18 @@ def test_a_url_that_is_none_is_refused_with_an_example(url: str) -> None:
         Http(url)
 
 
+@pytest.mark.parametrize("path", ["日本", "a b", "a\x7fb", "\udcff"])
+def test_a_path_of_the_url_that_is_not_encoded_is_refused_in_words(path: str) -> None:
+    with pytest.raises(ValueError, match="must be percent-encoded"):
+        Http(f"http://127.0.0.1:1/{path}")
+
+
+def test_a_path_of_the_url_that_is_encoded_is_sent_as_it_stands() -> None:
+    with scripted(Reply()) as server:
+        Http(f"{server.url}/%E6%97%A5").request("GET", "/x")
+        assert server.asked[0].path == "/%E6%97%A5/x"
+
+
 def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
     with pytest.raises(ValueError, match="ASSAY_API_KEY") as caught:
         Http("http://ann:hunter2@example.org")

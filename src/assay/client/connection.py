@@ -48,6 +48,7 @@ class Connection:
     def __init__(self, server: SplitResult, timeout_s: float) -> None:
         """Connect. Raises ValueError for a name that no host can have."""
         host, secure = server.hostname or "", server.scheme == "https"
+        self._not_taken: tuple[type[OSError], ...] = (BrokenPipeError, ConnectionResetError)
         self._host = server.netloc if server.netloc.isascii() else server.netloc.encode("idna").decode()
         # A name in bytes is looked up as it stands; one of text loads the rules for names of all alphabets first.
         name = cast(str, host.encode()) if host.isascii() else host
@@ -58,6 +59,7 @@ class Connection:
             if secure:
                 import ssl
 
+                self._not_taken += (ssl.SSLError,)
                 self.socket = ssl.create_default_context().wrap_socket(self.socket, server_hostname=host)
         except BaseException:
             self.socket.close()
@@ -75,11 +77,11 @@ class Connection:
     def ask(self, method: str, target: str, headers: Mapping[str, str], body: Body | None) -> Reply:
         """Send a request and return its answer, of which the body is still to be read.
 
-        `body` without a length is sent in chunks. Raises ValueError where a header cannot be sent.
+        `body` without a length is sent in chunks. Raises ValueError where the target or a header cannot be sent.
         """
         head = self._head(method, target, headers, body)
         # A server that refuses a body early (413) answers before it has read everything.
-        with suppress(BrokenPipeError, ConnectionResetError):
+        with suppress(*self._not_taken):
             if isinstance(body, bytes):
                 self.socket.sendall(head + body)
             else:
@@ -104,7 +106,11 @@ class Connection:
             lines.append("Transfer-Encoding: chunked")
         if any("\r" in line or "\n" in line for line in lines):
             raise ValueError("A header holds a line break")
-        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        try:
+            return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        except UnicodeEncodeError as error:
+            unsent = error.object[error.start : error.end][:20]
+            raise ValueError(f"Neither a path nor a header can carry '{unsent}'") from None
 
     def _pieces(self, method: str, version: str, status: int, headers: Mapping[str, str]) -> Iterator[bytes]:
         """Give the body of an answer as it comes; after it, close the connection if it is of no more use."""

@@ -222,6 +222,8 @@ def _checked(url: str) -> SplitResult:
         raise ValueError(f"'{url}' is not the URL of a server: it looks like http://127.0.0.1:8080")
     if parts.username is not None or parts.password is not None:
         raise ValueError("The URL of the server must not hold a user name or password: give the key by ASSAY_API_KEY")
+    if not (parts.path.isascii() and parts.path.isprintable()) or " " in parts.path:
+        raise ValueError(f"The path of '{url}' has characters that no URL carries as they are: they must be percent-encoded")
     return parts
 
 
