@@ -16,7 +16,7 @@ import click
 
 from assay.cli import programs
 from assay.cli.children import Child
-from assay.cli.exits import Exit, say
+from assay.cli.exits import CommandError, Exit, say
 from assay.cli.follow import follow_to_end
 from assay.cli.settings import Settings, json_option, pass_settings
 from assay.client.evaluations import Evaluations, identity
@@ -42,7 +42,7 @@ _START_S = 60.0
 def demo(settings: Settings, data: Path | None, keep: bool) -> int:
     """See a real evaluation from end to end, on this machine.
 
-    Installs lm-evaluation-harness where it is missing (once), starts a server, its worker and a small
+    Installs lm-evaluation-harness where it is missing (once, about 750 MB), starts a server, its worker and a small
     practice model on free ports, evaluates that model on two benchmarks, prints the results and stops
     everything.
 
@@ -53,12 +53,9 @@ def demo(settings: Settings, data: Path | None, keep: bool) -> int:
       assay demo --data ./demo-data
     """
     began = time.monotonic()
-    engines = _engine()
     with _interrupt_on_signals(), ExitStack() as stack:
-        folder = data.absolute() if data else Path(tempfile.mkdtemp(prefix="assay-demo-"))
-        if data is None:
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _folder(stack, data)
+        engines = _engine()
         model_url = _start_model(stack, folder)
         server = _start_server(stack, folder, engines)
         settings.server = server_url = server.wait_ready(_START_S)
@@ -77,6 +74,20 @@ def demo(settings: Settings, data: Path | None, keep: bool) -> int:
         if not settings.json:
             _advise(data)
     return code
+
+
+def _folder(stack: ExitStack, data: Path | None) -> Path:
+    """Return the folder `data`, which can be written, or a temporary one that goes with the stack."""
+    if data is None:
+        folder = Path(tempfile.mkdtemp(prefix="assay-demo-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=data):
+            return data.absolute()
+    except OSError as error:
+        raise CommandError(f"The folder {data} cannot be used: {error.strerror}. Choose another one with --data.") from None
 
 
 def _engine() -> Path:

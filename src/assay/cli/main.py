@@ -12,7 +12,7 @@ from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.settings import server_options
 
 COMMANDS = {
-    "demo": Entry("assay.cli.demo:demo", "See a real evaluation from end to end, on this machine, offline."),
+    "demo": Entry("assay.cli.demo:demo", "See a real evaluation from end to end; the first time it installs an engine."),
     "eval": Entry("assay.cli.evaluate:evaluate", "Submit an evaluation, watch it, and say whether it passed."),
     "jobs": Entry("assay.cli.jobs:jobs", "List, show, cancel and delete jobs; read their logs."),
     "queue": Entry("assay.cli.queue:queue", "Show what waits, for what, and when it should start."),
@@ -54,7 +54,7 @@ def assay() -> None:
 
     \b
     Examples:
-      assay demo                                  # everything at once, in a minute
+      assay demo                                  # everything at once, to see how it works
       assay serve                                 # the server, on http://127.0.0.1:8080
       assay eval practice/arithmetic --model-url http://127.0.0.1:8400/v1
       assay jobs list
