@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from assay.model.protocol import FENCE_HEADER, STARTED_HEADER
 from tests.evalhub.galleries import failed, label
+from tests.server.acting import Worker
 from tests.server.client import JOBS, Api, Reply, job_body, unique
 
 COLLECTIONS = "/api/v1/evaluations/collections"
@@ -285,6 +287,19 @@ def test_an_adapter_needs_no_tenant_but_may_not_name_another(api: Api) -> None:
     assert api.report(job_id, "running").status == 204
     assert api.as_(x_tenant=unique("other")).report(job_id, "failed").status == 404
     assert ours.report(job_id, "running", benchmark="b1", benchmark_index=1).status == 204
+
+
+@pytest.mark.parametrize("number", ["", "-1", "1.5", "²", "9" * 19, "9" * 5000])
+@pytest.mark.parametrize("header", [FENCE_HEADER, STARTED_HEADER])
+def test_a_number_in_a_header_that_no_lease_can_have_is_refused(api: Api, worker: Worker, header: str, number: str) -> None:
+    held = worker.take(api)
+    event = {"provider_id": "manual", "id": "b0", "benchmark_index": 0, "status": "running"}
+    headers = {FENCE_HEADER: str(held.fence), STARTED_HEADER: f"{held.run_id} 5"}
+    headers[header] = number if header == FENCE_HEADER else f"{held.run_id} {number}"
+    path = f"{JOBS}/{held.job_id}/events"
+    reply = worker.api.call("POST", path, {"benchmark_status_event": event}, headers)
+    assert (reply.status, reply.code) == (400, "bad_request")
+    assert header in reply.message
 
 
 @pytest.mark.parametrize("name", ["acc", "", "a.b/c d", "ü"])

@@ -96,6 +96,14 @@ def test_each_line_can_be_shown_with_its_time(api: Api, held: Held, flag: str) -
     assert all(line[0] == "2" for line in lines)
 
 
+@pytest.mark.parametrize("number", ["9" * 15, "9" * 20, "9" * 5000])
+def test_a_number_that_is_no_time_is_part_of_its_line(api: Api, held: Held, number: str) -> None:
+    held.append(0, f"{number} no time\n".encode() + framed("two"))
+    lines = log(api, held, "?timestamps=true&since_seconds=60").splitlines()
+    assert lines[0] == f"{number} no time"
+    assert lines[1].endswith("Z two")
+
+
 def test_only_recent_lines_can_be_asked_for(api: Api, held: Held) -> None:
     held.append(0, framed("old", ago_s=7200) + framed("middle", ago_s=600) + framed("new"))
     assert log(api, held, "?since_seconds=3600").split() == ["middle", "new"]

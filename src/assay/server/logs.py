@@ -10,11 +10,14 @@ import datetime
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from assay.artifacts.disk import writing
 from assay.artifacts.log_folders import LogFolders
 
 _CHUNK = 1 << 16
+_STAMP_DIGITS: Final = 14
+"""Most digits of a time stamp, which last until the year 5138; a longer number is no time."""
 
 
 class LogFiles:
@@ -97,7 +100,7 @@ class Follower:
 def show(line: bytes, timestamps: bool = False, since_ms: int = 0) -> bytes:
     """Return a kept line as a reader sees it: bare, or with its time; nothing if it is older than `since_ms`."""
     stamp, space, text = line.partition(b" ")
-    if not space or not stamp.isdigit():
+    if not space or not stamp.isdigit() or len(stamp) > _STAMP_DIGITS:
         return line
     if since_ms and int(stamp) < since_ms:
         return b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +19,9 @@ from assay.server.body import read_json
 from assay.server.respond import no_content
 from assay.server.services import caller, services
 from assay.store.runs import ReportRun, StartRun
+
+_MOST_DIGITS: Final = 18
+"""Of a whole number in a header: so many fit 64 bits."""
 
 
 async def report(request: Request) -> Response:
@@ -82,7 +85,7 @@ def _start(request: Request, asked: ReportRun) -> StartRun | None:
     run_id, _, milliseconds = request.headers.get(STARTED_HEADER, "").partition(" ")
     if not run_id or asked.fence is None:
         return None
-    if not (milliseconds.isascii() and milliseconds.isdigit()):
+    if not _whole(milliseconds):
         raise BadRequest(
             error=f"The header {STARTED_HEADER} must be a run's id, a blank, and a whole number of milliseconds."
         )
@@ -93,6 +96,10 @@ def _fence(request: Request) -> int | None:
     value = request.headers.get(FENCE_HEADER)
     if value is None:
         return None
-    if not (value.isascii() and value.isdigit()):
+    if not _whole(value):
         raise BadRequest(error=f"The header {FENCE_HEADER} must be the fence of a lease, a whole number.")
     return int(value)
+
+
+def _whole(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
