@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.notify.conftest import WEBHOOKS, subscribe
-from tests.server.client import Api
+from tests.server.client import PATIENCE_S, Api
 from tests.server.serving import Served
 
 URL = "http://127.0.0.1:9/hook"
@@ -75,6 +78,34 @@ def test_members_are_replaced_or_taken_away_one_by_one(api: Api) -> None:
     assert (changed["tags"], "names" in changed, changed["url"]) == (["b"], False, URL)
     assert api.call("PATCH", path, {"url": None}).code == "request_validation_failed"
     assert api.call("PATCH", path, []).code == "invalid_json_request"
+
+
+def patch_around(api: Api, path: str, late: dict[str, Any], early: dict[str, Any]) -> None:
+    """Change a webhook by `late`, whose body comes only when `early` has been done."""
+    parts, body = urlsplit(api.url), json.dumps(late).encode()
+    head = {"Host": parts.netloc, **api.headers, "Content-Length": str(len(body)), "Expect": "100-continue"}
+    with socket.create_connection((parts.hostname or "", parts.port or 0), PATIENCE_S) as connection:
+        lines = [f"PATCH {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100")
+        assert api.call("PATCH", path, early).status == 200
+        connection.sendall(body)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_of_two_changes_at_once_neither_is_lost(api: Api) -> None:
+    path = f"{WEBHOOKS}/{subscribe(api, URL, tags=['a'], names=['n'])}"
+    patch_around(api, path, {"description": "late", "names": None}, {"paused": True, "tags": ["b"]})
+    changed = api.get(path).json
+    assert (changed["description"], changed["paused"], changed["tags"]) == ("late", True, ["b"])
+    assert "names" not in changed
+
+
+def test_a_change_does_not_bring_back_an_address_that_it_does_not_name(api: Api) -> None:
+    path = f"{WEBHOOKS}/{subscribe(api, URL)}"
+    patch_around(api, path, {"secret_ref": "hook"}, {"url": "http://127.0.0.2:9/"})
+    changed = api.get(path).json
+    assert (changed["url"], changed["secret_ref"]) == ("http://127.0.0.2:9/", "hook")
 
 
 @pytest.mark.parametrize(

@@ -60,13 +60,17 @@ async def change(request: Request) -> Response:
     known = await webhook_of(request)
     require_owner(request, WEBHOOK, known.id, known.owner)
 
-    def read(body: Any) -> tuple[dict[str, Any], dict[str, str]]:
-        return _merged(known.body, body), warning_of(SHAPE, body)
+    def read(given: Any) -> tuple[Any, dict[str, Any], dict[str, str]]:
+        return given, _merged(known.body, given), warning_of(SHAPE, given)
 
-    body, headers = await read_json(request, at.settings.max_body_bytes, read)
+    given, body, headers = await read_json(request, at.settings.max_body_bytes, read)
     if {name: body.get(name) for name in _LEADING} != {name: known.body.get(name) for name in _LEADING}:
         headers = both(headers, await _checked(at, body))
-    operation = ChangeResource(WEBHOOK, known.id, known.tenant, lambda _: body, now())
+
+    def unless_changed(before: Resource) -> dict[str, Any]:
+        return body if before.version == known.version else _merged(before.body, given)
+
+    operation = ChangeResource(WEBHOOK, known.id, known.tenant, unless_changed, now())
     return json_response(webhook_document(await at.store.apply(operation)), 200, headers)
 
 
@@ -85,7 +89,7 @@ async def webhook_of(request: Request) -> Resource:
 
 
 _LEADING = ("url", "secret_ref")
-"""Members that say where notices go and who signs them: checked again when they change."""
+"""Members that say where notices go and who signs them: each is checked, by itself, before it changes."""
 
 
 def _merged(known: dict[str, Any], body: Any) -> dict[str, Any]:
