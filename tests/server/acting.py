@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import time
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from assay.model.protocol import PROTOCOL
 from tests.server.client import Api, Reply, unique
@@ -61,6 +64,15 @@ class Worker:
     def lease(self, free: int = 1, wait_s: float = 0.0, gpus: int = 0) -> Reply:
         body = {"incarnation": self.incarnation, "free": free, "wait_s": wait_s, "gpus": gpus}
         return self.api.post(f"/api/v1/workers/{self.name}/lease", body)
+
+    def waiting(self) -> socket.socket:
+        """Ask for a run, and wait for it on a connection that is returned."""
+        parts = urlsplit(self.api.url)
+        body = json.dumps({"incarnation": self.incarnation, "free": 1, "wait_s": 25}).encode()
+        head = f"POST /api/v1/workers/{self.name}/lease HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        connection = socket.create_connection((parts.hostname or "", parts.port or 0))
+        connection.sendall(f"{head}Authorization: Bearer {KEY}\r\n\r\n".encode() + body)
+        return connection
 
     def beat(self, *holding: Held, **members: Any) -> Reply:
         held = [{"run_id": one.run_id, "fence": one.fence} | members for one in holding]

@@ -72,8 +72,8 @@ def test_lists_follow_files_that_come_and_go(served: Served, folder: Path) -> No
 
 @pytest.mark.parametrize(
     "text",
-    ["id: first\nbenchmarks: 5", "[", "id: second\nname: taken\nbenchmarks: []"],
-    ids=["of another shape", "no YAML", "an id that another file has"],
+    ["id: first\nbenchmarks: 5", "[", "id: second\nname: taken\nbenchmarks: []", "id: first\nsince: 2024-99-99", "[" * 5000],
+    ids=["of another shape", "no YAML", "an id that another file has", "a date that is none", "too deep"],
 )
 def test_an_invalid_file_leaves_everything_as_it_was_until_it_is_right_again(
     served: Served, folder: Path, text: str

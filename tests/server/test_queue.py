@@ -113,6 +113,8 @@ def test_a_quota_holds_back_until_the_file_says_otherwise(running: Served, quota
     assert "tenants.small.runs" in small.get(QUEUE).json["items"][0]["waits_for"]["message"]
     quotas.write_text("tenants:\n  small: {runs: two}\n")
     until(lambda: "the quotas stay as they were" in running.log.read_text())
+    quotas.write_text("tenants: 2024-99-99\n")
+    until(lambda: "a value in it is none: month must be in" in running.log.read_text())
     assert worker.lease(5).json["leases"] == []
     quotas.write_text("tenants:\n  small: {runs: 2}\n")
     assert [lease["job_id"] for lease in until(lambda: worker.lease(5).json["leases"])] == jobs[1:2]

@@ -74,6 +74,24 @@ def test_a_waiting_worker_is_given_a_run_when_it_is_submitted(api: Api) -> None:
     assert [lease["job_id"] for lease in answers[0].json["leases"]] == [job_id]
 
 
+def test_a_worker_that_has_hung_up_is_given_nothing(api: Api) -> None:
+    gone, there = Worker(api), Worker(api)
+    while there.lease(100).json["leases"]:
+        pass  # nothing else waits now
+
+    def answering() -> float:
+        return Scrape.of(api).value("assay_http_active_requests") - 1
+
+    calls = [gone.waiting() for _ in range(3)]
+    until(lambda: answering() == 3, "three calls that wait")
+    for call in calls:
+        call.close()
+    until(lambda: answering() == 0, "that nobody waits any more")
+    job_id = api.submit(priority=FIRST)
+    (lease,) = there.lease().json["leases"]
+    assert (lease["job_id"], lease["attempt"]) == (job_id, 1)
+
+
 def test_a_worker_that_registered_again_elsewhere_is_told(api: Api, worker: Worker) -> None:
     held = worker.take(api)
     worker.incarnation, old = "another", worker.incarnation
@@ -174,6 +192,16 @@ def test_an_adapters_report_brings_a_start_that_nobody_has_told(api: Api, worker
         assert (refused.status, STARTED_HEADER in refused.json["message"]) == (400, True)
 
 
+def test_an_adapter_reports_on_its_own_benchmark_only(api: Api, worker: Worker) -> None:
+    benchmarks = [{"id": "b0", "provider_id": "manual"}, {"id": "b1", "provider_id": "manual"}]
+    held = worker.take(api, benchmarks=benchmarks)
+    adapter = api.as_(authorization=f"Bearer {KEY}", x_assay_fence=str(held.fence), x_assay_run=held.run_id)
+    foreign = adapter.report(held.job_id, "completed", benchmark="b1", benchmark_index=1, metrics={"acc": 0.123})
+    assert (foreign.status, foreign.code) == (403, "foreign_benchmark")
+    assert adapter.report(held.job_id, "completed", benchmark="b0", benchmark_index=0).status == 204
+    assert [row["status"] for row in api.job(held.job_id)["status"]["benchmarks"]] == ["completed", "pending"]
+
+
 def test_a_temporary_failure_is_tried_again_and_the_last_one_counts(api: Api, worker: Worker) -> None:
     held = worker.take(api)
     assert held.end("failed", temporary=True, code="busy", message="m").status == 204
@@ -250,5 +278,6 @@ def test_an_artifact_cannot_become_a_page_of_the_server(api: Api, worker: Worker
 def test_an_end_cannot_name_bytes_that_were_never_uploaded(api: Api, worker: Worker) -> None:
     held = worker.take(api)
     made_up = {"name": "a", "digest": "sha256:../../../../etc/passwd", "size": 1}
-    assert held.end("completed", artifacts=[made_up]).status in (204, 400)
+    assert held.end("completed", artifacts=[made_up]).status == 400
+    assert held.end("completed").status == 204
     assert api.get(f"{JOBS}/{held.job_id}/benchmarks/0/artifacts/a").status == 404

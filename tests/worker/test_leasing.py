@@ -73,7 +73,6 @@ async def test_what_comes_later_is_begun_at_once_on_every_slot(tmp_path: Path) -
 async def test_no_gpu_is_given_twice_and_none_is_forgotten(tmp_path: Path) -> None:
     wishes = [number % 3 for number in range(40)]
     server = FakeServer(*(lease(number, gpus) for number, gpus in enumerate(wishes)))
-    server.patience_s = 0.05  # a call that waits for less than has become free meanwhile is made anew only then
     engine = FakeEngine(0.002)
     async with leasing(server, engine, tmp_path, slots=4, gpus=2) as (_, slots, _task):
         await until(server, 40)
@@ -84,6 +83,23 @@ async def test_no_gpu_is_given_twice_and_none_is_forgotten(tmp_path: Path) -> No
         server.more.set()
         await until(server, 41)
     assert engine.most <= 4
+
+
+async def test_a_gpu_that_becomes_free_is_asked_for_although_a_call_waits(tmp_path: Path) -> None:
+    server, engine = FakeServer(lease(0, 1)), FakeEngine()
+    engine.hold.clear()
+    async with leasing(server, engine, tmp_path, gpus=1) as (_, slots, _task):
+        async with asyncio.timeout(10):
+            while len(server.leases) < 2:  # it waits for runs without a GPU now
+                await asyncio.sleep(0.001)
+        assert [asked.gpus for asked in server.leases] == [1, 0]
+        engine.hold.set()
+        async with asyncio.timeout(10):
+            while slots.attempts or len(server.leases) < 3:
+                await asyncio.sleep(0.001)
+        server.queue += [lease(1, 1)]
+        server.more.set()
+        await until(server, 2)
 
 
 async def test_a_worker_that_drains_asks_for_nothing_and_is_done_with_its_last_run(tmp_path: Path) -> None:

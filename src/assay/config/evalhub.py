@@ -53,8 +53,10 @@ def read(path: Path, environ: Mapping[str, str]) -> SettingsFile:
 def _document(path: Path) -> dict[str, Any]:
     import yaml  # here, since most commands read no such file and should start at once
 
+    from assay.config.yaml_text import parsed
+
     try:
-        listed = yaml.safe_load(path.read_text(encoding="utf-8"))
+        listed = parsed(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problem = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise SettingInvalid(name="config", origin=f"file {path}", problem=problem) from error

@@ -180,6 +180,12 @@ class StaleFence(AssayError):
     code, status = "stale_fence", 409
 
 
+class ForeignBenchmark(AssayError):
+    """A run may report on its own benchmark only, and '{id}' (index {index}) of the job is another's."""
+
+    code, status = "foreign_benchmark", 403
+
+
 class UnknownWorker(AssayError):
     """The worker '{worker}' is not registered, or registered again since. Register and lease anew."""
 

@@ -19,10 +19,15 @@ PROTOCOL = 3
 FENCE_HEADER = "X-Assay-Fence"
 """Carries the fence of the lease under which an adapter's event was sent; the gateway adds it."""
 
+RUN_HEADER = "X-Assay-Run"
+"""Carries the id of the run whose adapter sent an event: it may report on no other. The gateway adds it."""
+
 STARTED_HEADER = "X-Assay-Started"
 """Comes with the event of an adapter whose start has not been told yet: the run's id, a blank, and how many milliseconds ago
 its process started. The gateway adds it."""
 
+
+Digest = Annotated[str, msgspec.Meta(pattern="^sha256:[0-9a-f]{64}$")]
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A whole number that the store can keep."""
@@ -154,7 +159,7 @@ class ArtifactRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """A named output that has been uploaded. `digest` is `sha256:<hex>`, `size` in bytes."""
 
     name: str
-    digest: str
+    digest: Digest
     size: Count
     media_type: str = "application/octet-stream"
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from assay.config.yaml_text import parsed
 from assay.model import offering, shapes
 from assay.model.errors import AssayError, CatalogueInvalid, DoesNotExist
 
@@ -123,7 +124,7 @@ def _entry(kind: str, path: Path) -> Entry | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        entry = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - a safe loader, either way
+        entry = parsed(path.read_text(encoding="utf-8"), _LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CatalogueInvalid(path=path, problem=" ".join(str(error).split())) from error
     if not isinstance(entry, dict) or not isinstance(entry.get("id"), str | None):

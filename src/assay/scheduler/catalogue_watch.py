@@ -55,6 +55,8 @@ class CatalogueWatch:
             changes = offerings.change(await asyncio.to_thread(self.read))
         except CatalogueInvalid as error:
             log.error("the catalogue stays as it was: %s", error.message)
+        except Exception:
+            log.exception("the catalogue stays as it was")
         else:
             log.info("the catalogue was read anew: %d entries came, changed or went", changes)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from assay.config.yaml_text import parsed
 from assay.model.errors import AssayError, QuotasInvalid
 from assay.model.quotas import Quotas, quotas_of
 
@@ -37,6 +38,8 @@ class QuotaFile:
                 log.info("the quotas were read anew from %s", self._path)
             except AssayError as error:
                 log.error("the quotas stay as they were: %s", error.message)
+            except Exception:
+                log.exception("the quotas stay as they were")
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:
@@ -49,7 +52,7 @@ class QuotaFile:
         if self._path is None:
             return Quotas()
         try:
-            document = yaml.safe_load(self._path.read_text(encoding="utf-8"))
+            document = parsed(self._path.read_text(encoding="utf-8"))
         except OSError as error:
             raise QuotasInvalid(path=self._path, problem=f"it cannot be read: {error.strerror}") from error
         except (UnicodeDecodeError, yaml.YAMLError) as error:

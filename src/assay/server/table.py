@@ -17,6 +17,7 @@ from assay.model.errors import (
     EngineMissing,
     ExperimentTrackingOff,
     FolderUnavailable,
+    ForeignBenchmark,
     IdempotencyMismatch,
     InvalidJson,
     InvalidPatchOperation,
@@ -262,7 +263,7 @@ ROUTES = (
         "reportBenchmark", "POST", _JOBS + "/{job_id}/events", events.report,
         "Report on a benchmark of a job; what adapters call.",
         scope=Scope.RUNS_REPORT, body=submission.EVENT, example=examples.EVENT, answers={204: ""},
-        errors=(*_BODY, NotFound, JobIsTerminal, StaleFence),
+        errors=(*_BODY, NotFound, JobIsTerminal, StaleFence, ForeignBenchmark),
     ),
     Route(
         "submitJob", "POST", _JOBS, jobs.create,

@@ -123,7 +123,7 @@ class _Offer(msgspec.Struct, frozen=True):
 _offer = msgspec.json.Decoder(_Offer)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def _offered(engines: bytes, announced: bytes) -> dict[str, Any]:
     """Return what a worker has announced, by field: few workers call often."""
     return msgspec.structs.asdict(_offer.decode(announced)) | {"engines": _engines.decode(engines)}

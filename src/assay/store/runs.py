@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from assay.model.errors import AssayError, JobIsTerminal, NotFound, StaleFence
+from assay.model.errors import AssayError, ForeignBenchmark, JobIsTerminal, NotFound, StaleFence
 from assay.model.plan import Context
 from assay.model.protocol import Ending
 from assay.model.records import Run
@@ -220,7 +220,9 @@ class ReportRun:
     """Somebody reports on a benchmark of a job: an adapter, through its gateway (with a fence) or by hand (without).
 
     `status` is pending, running, completed or failed. A terminal report ends the run whoever holds it; the first one counts,
-    except that it replaces a failure that only the watchdog set. Raises NotFound, JobIsTerminal, StaleFence.
+    except that it replaces a failure that only the watchdog set.
+
+    Raises NotFound, JobIsTerminal, ForeignBenchmark, StaleFence.
     """
 
     job_id: str
@@ -235,6 +237,8 @@ class ReportRun:
     at: str
     grace: int
     fence: int | None = None
+    run_id: str = ""
+    """The run whose adapter reports, where that is known."""
 
     @property
     def keys(self) -> tuple[Hashable, ...]:
@@ -320,6 +324,8 @@ class ReportRun:
             raise JobIsTerminal(id=self.job_id, wanted="running", state=job_state)
         if one is None:
             raise NotFound(kind="benchmark", id=self.benchmark_id)
+        if self.run_id and one.id != self.run_id:
+            raise ForeignBenchmark(id=self.benchmark_id, index=self.index)
         if self.fence is not None and one.fence != self.fence:
             raise StaleFence(run=one.id, fence=self.fence)
         return one

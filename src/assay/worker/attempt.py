@@ -24,7 +24,7 @@ from assay.gateway import (
     RunRoute,
 )
 from assay.gateway.credentials import Credential, resolve
-from assay.model.protocol import FENCE_HEADER, ArtifactRef, Ending, Holding, Lease
+from assay.model.protocol import FENCE_HEADER, RUN_HEADER, ArtifactRef, Ending, Holding, Lease
 from assay.model.submission import http_url
 from assay.telemetry.redaction import Redactor
 from assay.worker import folders, machine
@@ -216,7 +216,7 @@ class Attempt:
         lease, place = self.lease, self._place
         url, context = lease.plan.model.url, lease.context
         tracked = bool(context.experiment_name)
-        headers = {"Authorization": f"Bearer {place.key}", FENCE_HEADER: str(lease.fence)}
+        headers = {"Authorization": f"Bearer {place.key}", FENCE_HEADER: str(lease.fence), RUN_HEADER: lease.run_id}
         return RunRoute(
             run_id=lease.run_id,
             attempt=lease.attempt,

@@ -41,6 +41,7 @@ class Leasing:
         slots = self._slots
         while True:
             slots.changed.clear()
+            slots.more_gpus.clear()
             draining = self.state is WorkerState.DRAINING
             if draining and not slots.attempts:
                 return True
@@ -48,10 +49,11 @@ class Leasing:
                 asked = LeaseRequest(incarnation=self._incarnation, free=ask.free, gpus=len(ask.gpus))
                 call = asyncio.create_task(self._place.api.lease(asked))
                 call.add_done_callback(_heed)
-                changed = asyncio.create_task(slots.changed.wait())
+                # A slot that nobody asks for makes a wait for none pointless, and a GPU one for runs that need fewer.
+                more = slots.more_gpus if ask.free > 0 else slots.changed
+                changed = asyncio.create_task(more.wait())
                 try:
-                    # A slot that nobody asks for makes a wait for none pointless.
-                    await asyncio.wait([call, *([] if ask.free > 0 else [changed])], return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait([call, changed], return_when=asyncio.FIRST_COMPLETED)
                     if not call.done():
                         continue
                     answer = call.result()

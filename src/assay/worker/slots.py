@@ -30,6 +30,8 @@ class Slots:
         self._closed = False
         self.changed = asyncio.Event()
         """Set when a slot is free for which nobody asks, and when no attempt is left."""
+        self.more_gpus = asyncio.Event()
+        """Set when a GPU is free for which nobody asks."""
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -54,6 +56,8 @@ class Slots:
             yield ask
         finally:
             self._asks.remove(ask)
+            if self._free_gpus():
+                self.more_gpus.set()
 
     def begin(self, attempt: Attempt, work: Coroutine[Any, Any, None]) -> None:
         """Have an attempt carried out by `work`."""
@@ -84,3 +88,5 @@ class Slots:
             del self._attempts[attempt]
             if self.free or not self._attempts:
                 self.changed.set()
+            if attempt.gpus and self._free_gpus():
+                self.more_gpus.set()

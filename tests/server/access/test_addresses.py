@@ -35,6 +35,13 @@ def test_nobody_is_trusted_unless_that_is_said() -> None:
     assert origin_of("10.0.0.1", "6.6.6.6", ()) == ip_address("10.0.0.1")
 
 
+def test_only_the_end_of_an_endless_list_of_proxies_is_read_and_none_of_it_kept() -> None:
+    endless = ", ".join(["6.6.6.6"] * 50_000)
+    assert origin_of("10.0.0.1", f"{endless}, 198.51.100.1, 10.0.0.2", TRUSTED) == ip_address("198.51.100.1")
+    assert origin_of("10.0.0.1", endless, ()) == ip_address("10.0.0.1")
+    assert address_of("1" * 100_000) is None
+
+
 @pytest.mark.parametrize("text", ["", "unix", "1.2.3", "1.2.3.4.5", "[::1", "x:y:z"])
 def test_what_is_no_address_is_none(text: str) -> None:
     assert address_of(text) in (None, ip_address("::1"))

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from assay.config.yaml_text import parsed
+
 _SKIPPED_FOLDERS = frozenset({"__pycache__", ".ipynb_checkpoints"})
 
 
@@ -83,7 +85,7 @@ def read_task_file(path: Path, *, _seen: frozenset[Path] = frozenset()) -> TaskF
     if path in _seen:
         raise BadTaskFile(path, None, "includes itself.")
     try:
-        config = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 (a SafeLoader with one more tag)
+        config = parsed(path.read_bytes(), _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise BadTaskFile(path, mark.line + 1 if mark else None, f"is not valid YAML: {error.problem}.") from error

@@ -13,9 +13,18 @@ UNKNOWN = "unknown"
 """Stands for a peer without an address."""
 
 
-@lru_cache(maxsize=10_000)
+_LONGEST_ADDRESS = 100
+_LONGEST = 1024
+"""Characters of a list of proxies that are read, from its end: anybody may have written what is longer."""
+
+
 def address_of(text: str) -> Address | None:
     """Return the address in a text, which may have brackets and a port; an IPv4 address in IPv6 is an IPv4 address."""
+    return _address(text) if len(text) <= _LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=10_000)
+def _address(text: str) -> Address | None:
     bare = text.strip()
     if bare.startswith("["):
         bare = bare[1:].partition("]")[0]
@@ -28,7 +37,6 @@ def address_of(text: str) -> Address | None:
     return (found.ipv4_mapped or found) if isinstance(found, ipaddress.IPv6Address) else found
 
 
-@lru_cache(maxsize=10_000)
 def origin_of(peer: str, forwarded: str, trusted: tuple[Network, ...]) -> Address | None:
     """Return who sent a request that `peer` brought with this X-Forwarded-For.
 
@@ -36,7 +44,7 @@ def origin_of(peer: str, forwarded: str, trusted: tuple[Network, ...]) -> Addres
     stands before an address that is not trusted anybody may have written.
     """
     current = address_of(peer)
-    for said in reversed(forwarded.split(",")) if forwarded else ():
+    for said in reversed(forwarded[-_LONGEST:].split(",")) if forwarded and trusted else ():
         if current is None or not within(current, trusted):
             break
         named = address_of(said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import yaml
 
 from assay.config import Settings
+from assay.config.yaml_text import parsed
 from assay.model.access import BUILT_IN, Roles, read_roles
 from assay.model.errors import SettingInvalid
 
@@ -15,7 +16,7 @@ def roles_of(settings: Settings) -> Roles:
     if path is None:
         return BUILT_IN
     try:
-        return read_roles(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return read_roles(parsed(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         problem = f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}"
     except yaml.YAMLError as error:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.model.errors import BadRequest
-from assay.model.protocol import FENCE_HEADER, STARTED_HEADER
+from assay.model.protocol import FENCE_HEADER, RUN_HEADER, STARTED_HEADER
 from assay.model.results import Message, Report, Result, with_origin
 from assay.model.shapes import read
 from assay.model.states import Status
@@ -53,6 +53,7 @@ async def report(request: Request) -> Response:
         at=rfc3339(moment),
         grace=round(at.settings.grace_seconds * 1_000_000),
         fence=_fence(request) if who.is_worker else None,
+        run_id=request.headers.get(RUN_HEADER, "") if who.is_worker else "",
     )
     start = _start(request, asked) if who.is_worker else None
     await at.store.apply(StartAndReport(start, asked) if start else asked)

@@ -284,8 +284,15 @@ def _sorted(entries: list[Entry], sort_by: str, counts: dict[str, int]) -> list[
     return sorted(entries, key=key, reverse=sort_by.startswith("-"))
 
 
-@lru_cache(maxsize=1024)
 def _document(entry: Entry, benchmarks: bool, run_count: int) -> bytes:
+    if entry.is_system:
+        return _kept_document(entry, benchmarks, run_count)
+    return entry_document(entry, benchmarks=benchmarks, run_count=run_count)
+
+
+@lru_cache(maxsize=256)
+def _kept_document(entry: Entry, benchmarks: bool, run_count: int) -> bytes:
+    """Return the document of an entry of the catalogue, which stays one object; one that a tenant made is new each time."""
     return entry_document(entry, benchmarks=benchmarks, run_count=run_count)
 
 

@@ -12,6 +12,7 @@ from assay.model.errors import BadRequest, ProtocolMismatch
 from assay.model.placement import problem
 from assay.model.protocol import (
     PROTOCOL,
+    Ending,
     GrantAnswer,
     Heartbeat,
     HeartbeatAnswer,
@@ -20,7 +21,7 @@ from assay.model.protocol import (
     Registration,
 )
 from assay.model.states import WorkerState
-from assay.scheduler.identifiers import now
+from assay.scheduler.identifiers import now, rfc3339
 from assay.server.body import read_struct
 from assay.server.respond import json_response
 from assay.server.services import Services, services
@@ -28,6 +29,7 @@ from assay.store.base import QUEUE, SLOTS, worker_topic
 from assay.store.leases import DismissWorker, RegisterWorker, RenewLeases
 from assay.store.queries import NextReady, RegisteredWorker
 from assay.store.queue import Taken, TakeRuns
+from assay.store.runs import EndRun
 
 _LIMIT = 1 << 20
 _LONGEST_WAIT_S = 30.0
@@ -57,8 +59,23 @@ async def register(request: Request) -> Response:
 
 async def lease(request: Request) -> Response:
     """Answer with runs for the worker's free slots as soon as there are some, or when it should look at what it holds."""
-    at, name = services(request), request.path_params["worker"]
     asked = await read_struct(request, LeaseRequest, _LIMIT)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        return await _leased(request, asked, gone)
+    finally:
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    """Wait until the client has hung up."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _leased(request: Request, asked: LeaseRequest, gone: asyncio.Future[None]) -> Response:
+    """Answer with runs, but give none to a worker that is not there any more: they would wait for the end of its leases."""
+    at, name = services(request), request.path_params["worker"]
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(max(asked.wait_s, 0.0), _LONGEST_WAIT_S)
     held_back = False
@@ -68,6 +85,9 @@ async def lease(request: Request) -> Response:
         more = at.store.signals.ticket(topics) if asked.free > 0 else None
         try:
             taken, next_at, state = await _take(at, name, asked)
+            if gone.done():
+                await _give_back(at, taken)
+                return json_response(GrantAnswer(leases=[]))
             left = deadline - loop.time()
             # A worker that is to end must not wait here for runs that it will not get.
             if taken.leases or left <= 0 or at.store.signals.closed or state is WorkerState.DRAINING:
@@ -76,14 +96,26 @@ async def lease(request: Request) -> Response:
                 held_back = True
                 continue
             pause = left if next_at is None else min(left, max(next_at - now(), 0) / 1e6 + 0.001)
-            tickets = [told.waiter, *([more.waiter] if more else [])]
+            tickets = [gone, told.waiter, *([more.waiter] if more else [])]
             await asyncio.wait(tickets, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                return json_response(GrantAnswer(leases=[]))
             if told.waiter.done():
                 return json_response(GrantAnswer(leases=[], check=True))
         finally:
             told.drop()
             if more:
                 more.drop()
+
+
+async def _give_back(at: Services, taken: Taken) -> None:
+    """Return runs to the queue that their worker will never hear of."""
+    moment = now()
+    back = []
+    for one in taken.leases:
+        ending = Ending(fence=one.fence, outcome="released", code="not_there")
+        back.append(EndRun(one.run_id, ending, moment, rfc3339(moment), grace=0, delay=0))
+    await at.store.transact(back)
 
 
 async def _take(at: Services, name: str, asked: LeaseRequest) -> tuple[Taken, int | None, WorkerState]:
