@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from assay.gateway import Credential, CredentialError, resolve
+from assay.gateway import Credential, CredentialError, ModelRoute, resolve
+
+from .upstream import CANARY
 
 
 def write(path: Path, text: str) -> Path:
@@ -120,3 +122,45 @@ def test_a_key_that_would_split_a_header_is_refused_without_showing_it() -> None
         Credential("secret-part\r\nX-Injected: 1", "ref-1")
     assert "secret-part" not in str(refused.value)
     assert "ref-1" in str(refused.value)
+
+
+ALLOWED = """# the team's own
+https://models.example/v1/
+http://10.0.0.7:8000
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://models.example/v1", True),
+        ("https://models.example:443/v1/deployments/a", True),
+        ("http://10.0.0.7:8000/v1", True),
+        ("https://models.example/v12", False),
+        ("https://models.example/v1/../v2", False),
+        ("https://models.example/v1/%2e%2e/v2", False),
+        ("http://models.example/v1", False),
+        ("https://models.example.evil.example/v1", False),
+        ("http://10.0.0.7:8001/v1", False),
+    ],
+)
+def test_a_key_is_sent_only_where_its_directory_says(tmp_path: Path, url: str, allowed: bool) -> None:
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team" / "api-key").write_text(CANARY)
+    (tmp_path / "team" / "allowed_urls").write_text(ALLOWED)
+    credential = resolve("team", tmp_path, {})
+    if allowed:
+        assert ModelRoute(url, credential).credential is credential
+        return
+    with pytest.raises(
+        CredentialError, match="'team' may not be sent to .*models.example/v1/, http://10.0.0.7:8000"
+    ) as caught:
+        ModelRoute(url, credential)
+    assert CANARY not in str(caught.value)
+
+
+def test_an_empty_list_of_endpoints_allows_none(tmp_path: Path) -> None:
+    (tmp_path / "api-key").write_text(CANARY)
+    (tmp_path / "allowed_urls").write_text("")
+    with pytest.raises(CredentialError, match="names no endpoint"):
+        ModelRoute("https://models.example", resolve(tmp_path.as_uri(), None, {}))

@@ -1,7 +1,8 @@
 """Reads a model's credential by reference, from the places where an operator may put secrets.
 
 A reference is `file:///directory` (EvalHub's form: the directory holds `api-key` and perhaps `ca_cert`) or
-a plain name, looked up in the secrets directory and then in the environment.
+a plain name, looked up in the secrets directory and then in the environment. A directory may also hold
+`allowed_urls`: the endpoints that its key is for, one on a line, and no other is ever sent it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from assay.gateway.errors import CredentialError
 MAX_SECRET_BYTES = 64 * 1024
 _KEY_FILE = "api-key"
 _CA_FILE = "ca_cert"
+_URLS_FILE = "allowed_urls"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -36,6 +38,8 @@ class Credential:
     header: str = "Authorization"
     prefix: str = "Bearer "
     ca_cert: Path | None = None
+    allowed_urls: tuple[str, ...] | None = None
+    """Where the key may be sent; None: anywhere."""
 
     def __post_init__(self) -> None:
         if not _HEADER_NAME.fullmatch(self.header):
@@ -62,7 +66,7 @@ class Credential:
 def resolve(secret_ref: str, secrets_dir: Path | None, environ: Mapping[str, str]) -> Credential:
     """The credential that `secret_ref` names.
 
-    `file:///dir`: the files `api-key` and `ca_cert` of that directory. NAME: `<secrets_dir>/NAME/api-key`,
+    `file:///dir`: the files `api-key`, `ca_cert` and `allowed_urls` of that directory. NAME: `<secrets_dir>/NAME/api-key`,
     `<secrets_dir>/NAME`, then the variable `ASSAY_SECRET_<NAME>` (upper case, `-` and `.` become `_`); the
     first that is there counts. Content is stripped; empty means no key. Raises CredentialError, which names
     the reference and the places looked at.
@@ -119,7 +123,11 @@ def _from_directory(secret_ref: str, directory: Path) -> Credential:
             f"The secret {secret_ref!r} has no key: looked at {directory / _KEY_FILE} "
             f"(a regular file, or a link to ..data/{_KEY_FILE}). Put the key into that file."
         )
-    return Credential(value or None, secret_ref, ca_cert=directory / _CA_FILE if has_ca else None)
+    urls = _read(directory, _URLS_FILE, secret_ref)
+    lines = None if urls is None else map(str.strip, urls.splitlines())
+    allowed = None if lines is None else tuple(line for line in lines if line and not line.startswith("#"))
+    ca_cert = directory / _CA_FILE if has_ca else None
+    return Credential(value or None, secret_ref, ca_cert=ca_cert, allowed_urls=allowed)
 
 
 def _read(directory: Path, name: str, secret_ref: str) -> str | None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from assay.gateway.credentials import Credential
-from assay.gateway.errors import RouteError
+from assay.gateway.errors import CredentialError, RouteError
 from assay.gateway.mlflow_server import MlflowServer
 from assay.gateway.retry import RetryPolicy
 
@@ -23,7 +23,8 @@ class ModelRoute:
     """The model's endpoint as the user gave it, e.g. `https://models.example/v1`.
 
     `timeout_s` bounds the wait for the next bytes of an answer, not the whole answer. `ca_cert` (else the
-    credential's) replaces the system's trusted certificates.
+    credential's) replaces the system's trusted certificates. Raises CredentialError for one that is for other
+    endpoints.
     """
 
     url: str
@@ -34,6 +35,12 @@ class ModelRoute:
 
     def __post_init__(self) -> None:
         _split(self.url, "model URL")
+        allowed = self.credential.allowed_urls if self.credential else None
+        if self.credential and allowed is not None and not any(_covers(one, self.url) for one in allowed):
+            raise CredentialError(
+                f"The secret {self.credential.source!r} may not be sent to {self.origin}{self.path}: its file "
+                f"allowed_urls on the worker's machine names {', '.join(allowed) or 'no endpoint'}."
+            )
         if self.timeout_s <= 0:
             raise RouteError(f"The model time-out must be positive, not {self.timeout_s}.")
 
@@ -129,6 +136,14 @@ class RunRoute:
 def origin_of(url: str) -> str:
     """The origin (`scheme://host:port`) of a URL. Raises RouteError for one that cannot be requested."""
     return _origin(_split(url, "URL"))
+
+
+def _covers(allowed: str, url: str) -> bool:
+    """Say whether a URL is one that is allowed, or below it."""
+    within, asked = _split(allowed, "URL in allowed_urls"), _split(url, "model URL")
+    path, below = unquote(asked.path), within.path.rstrip("/")
+    climbs = ".." in path.split("/")
+    return _origin(within) == _origin(asked) and not climbs and (path == below or path.startswith(f"{below}/"))
 
 
 def _origin(parts: SplitResult) -> str:
