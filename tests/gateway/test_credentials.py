@@ -152,9 +152,7 @@ def test_a_key_is_sent_only_where_its_directory_says(tmp_path: Path, url: str, a
     if allowed:
         assert ModelRoute(url, credential).credential is credential
         return
-    with pytest.raises(
-        CredentialError, match="'team' may not be sent to .*models.example/v1/, http://10.0.0.7:8000"
-    ) as caught:
+    with pytest.raises(CredentialError, match="'team' may not be sent to .*models.example/v1/, http") as caught:
         ModelRoute(url, credential)
     assert CANARY not in str(caught.value)
 
