@@ -53,6 +53,8 @@ class FakeServer:
         self.events: list[Job] = []
         """What a stream tells."""
         self.log = b"first\nsecond"
+        self.paused: list[str] = []
+        """Webhooks that are paused."""
         self.broken = 0
         """Answer so many of the next requests with 503."""
         self.on_wait: Callable[[], None] = lambda: None
@@ -158,6 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if parts.path == "/api/v1/queue":
             self._json(200, self.fake.queue)
+            return
+        webhook = parts.path.removeprefix("/api/v1/webhooks/").removesuffix("/test")
+        if webhook in self.fake.paused:
+            self._error(409, "webhook_paused", 'It is paused. Resume it with a PATCH of {"paused": false}.')
             return
         path = [unquote(part) for part in parts.path.removeprefix("/api/v1/evaluations/").split("/")]
         match self.command, path:

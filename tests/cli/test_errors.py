@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from assay.cli import exits
+from assay.client.errors import ServerError
 from tests.server.certificates import certificate
 
 from .conftest import Cli
@@ -57,6 +59,62 @@ def test_an_unknown_option_points_to_the_help_of_its_command(cli: Cli) -> None:
     shown = cli("jobs", "list", "--colour")
     assert shown.code == 2
     assert shown.err.splitlines()[1] == "  see: assay jobs list --help"
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("jobs show", "JOB"),
+        ("jobs watch", "[JOB]"),
+        ("jobs logs", "JOB"),
+        ("jobs artifacts", "JOB"),
+        ("jobs cancel", "JOB..."),
+        ("jobs delete", "JOB..."),
+        ("queue --job", "--job"),
+        ("providers show", "PROVIDER"),
+        ("workers show", "WORKER"),
+        ("workers forget", "WORKER..."),
+        ("keys revoke", "IDS..."),
+        ("webhooks deliveries", "WEBHOOK"),
+        ("webhooks delete", "WEBHOOKS..."),
+    ],
+)
+def test_an_empty_id_is_refused_by_name_without_asking_the_server(
+    cli: Cli, server: FakeServer, command: str, named: str
+) -> None:
+    shown = cli(*command.split(), "")
+    assert (shown.code, server.queries) == (2, [])
+    assert shown.err.startswith(f"error: Invalid value for '{named}': it is empty")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            "Key: 'Webhook.url' Error:Field validation for 'url' failed on the 'url' tag",
+            "url must be a URL with scheme and host, such as https://host.example/path",
+        ),
+        (
+            "Key: 'EvaluationJobConfig.tags[0]' Error:Field validation for 'tags[0]' failed on the 'tagname' tag\n"
+            "Key: 'EvaluationJobConfig.model.name' Error:Field validation for 'name' failed on the 'required' tag",
+            "tags[0] must have 1 to 128 characters, and no comma or vertical bar, which filters use\nmodel.name is missing",
+        ),
+        (
+            "Key: 'Webhook.x' Error:Field validation for 'x' failed on the 'new' tag",
+            "x breaks the rule new",
+        ),
+        ("secret_ref must be the name of a secret", "secret_ref must be the name of a secret"),
+    ],
+)
+def test_a_field_that_is_refused_is_told_in_words(said: str, told: str) -> None:
+    assert exits.told(ServerError(400, "request_validation_failed", f"It failed: '{said}'.")) == f"It failed: '{told}'."
+
+
+def test_testing_a_webhook_that_is_paused_names_the_command_that_resumes_it(cli: Cli, server: FakeServer) -> None:
+    server.paused = ["w1"]
+    shown = cli("webhooks", "test", "w1")
+    assert shown.code == 2
+    assert shown.err == "error: The webhook w1 is paused. Resume it with `assay webhooks resume w1`, then test it.\n"
 
 
 def test_the_key_comes_from_the_environment(cli: Cli, server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:

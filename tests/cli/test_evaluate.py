@@ -87,6 +87,11 @@ def test_options_become_the_submission(cli: Cli, server: FakeServer, tmp_path: P
     ]
 
 
+def test_a_parameter_that_is_no_json_is_sent_as_text(cli: Cli, server: FakeServer) -> None:
+    cli("eval", "practice/arithmetic", *MODEL, "--no-follow", "-p", "a=NaN", "-p", "b=1e999", "-p", "c=[1.5]")
+    assert server.submitted[0]["benchmarks"][0]["parameters"] == {"a": "NaN", "b": "1e999", "c": [1.5]}
+
+
 def test_a_job_file_is_the_submission_with_options_laid_over_it(cli: Cli, server: FakeServer, tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
     file.write_text(
@@ -134,6 +139,10 @@ def test_a_malformed_job_file_is_refused_with_its_line(cli: Cli, tmp_path: Path,
         (("practice/arithmetic",), "Say where the model is"),
         (("practice/arithmetic", "--file", "x.yaml"), "--file holds the benchmarks already"),
         (("--file", "missing.yaml"), "missing.yaml: No such file"),
+        (("practice/arithmetic", "--threshold", "nan"), "'--threshold': nan is not a number with an end"),
+        (("practice/arithmetic", "--threshold", "-inf"), "'--threshold': -inf is not a number with an end"),
+        (("practice/arithmetic", "--run-timeout", "inf"), "'--run-timeout': inf is not a number with an end"),
+        (("practice/arithmetic", "--timeout", "nan"), "'--timeout': nan is not a number with an end"),
         (("nope/arithmetic", *MODEL), "`assay providers list`"),
         (("practice/arithmetic", "--model-url", "localhost"), "is not the base URL"),
     ],

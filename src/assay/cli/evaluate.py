@@ -9,6 +9,7 @@ import click
 
 from assay.cli import submission
 from assay.cli.exits import CommandError, Exit, say
+from assay.cli.given import finite
 from assay.cli.settings import Settings, pass_settings, server_options
 from assay.client.errors import ServerError
 from assay.client.evaluations import identity
@@ -62,6 +63,7 @@ from assay.client.evaluations import identity
 @click.option(
     "--threshold",
     type=float,
+    callback=finite,
     metavar="X",
     help="Pass at X or better, in place of the benchmarks' own thresholds.",
 )
@@ -70,6 +72,7 @@ from assay.client.evaluations import identity
 @click.option(
     "--run-timeout",
     type=click.FloatRange(min=1),
+    callback=finite,
     metavar="S",
     help="Longest time of each benchmark, in seconds.",
 )
@@ -77,6 +80,7 @@ from assay.client.evaluations import identity
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
+    callback=finite,
     metavar="S",
     help="Watch at most so many seconds; the job goes on.",
 )

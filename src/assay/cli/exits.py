@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from assay.cli.refusals import in_words
 from assay.client.errors import ClientError, ServerError, TimedOut, Unreachable
 
 
@@ -99,8 +100,8 @@ def told(error: ClientError) -> str:
     """Return the line for an error of the client; the request id of a server's own fault finds it in the
     log.
     """
-    if isinstance(error, ServerError) and error.status >= 500 and error.trace:
-        return f"{error.message} (request {error.trace})"
+    if isinstance(error, ServerError):
+        return f"{error.message} (request {error.trace})" if error.status >= 500 and error.trace else in_words(error.message)
     if isinstance(error, Unreachable) and "CERTIFICATE_VERIFY_FAILED" in error.reason:
         why = "its certificate is not one that this machine trusts"
         return f"Cannot reach {error.url}: {why}. Name the CA that signed it: SSL_CERT_FILE=ca.pem."

@@ -9,13 +9,14 @@ import click
 
 from assay.cli import results, text
 from assay.cli.exits import CommandError, say
+from assay.cli.given import filled
 from assay.cli.jobs import resolve
 from assay.cli.settings import Settings, pass_settings, server_options
 
 
 @click.command()
 @server_options
-@click.argument("job")
+@click.argument("job", callback=filled)
 @click.option("--benchmark", "index", type=click.IntRange(min=0), metavar="I", help="Only the benchmark at this index.")
 @click.option(
     "--download",

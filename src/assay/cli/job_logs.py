@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from assay.cli import results
+from assay.cli.given import filled
 from assay.cli.jobs import resolve
 from assay.cli.settings import Settings, pass_settings, server_options
 from assay.client.errors import ClientError
@@ -19,7 +20,7 @@ from assay.client.evaluations import Evaluations
 
 @click.command()
 @server_options
-@click.argument("job")
+@click.argument("job", callback=filled)
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the job has ended.")
 @click.option(
     "--benchmark",

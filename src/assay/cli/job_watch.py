@@ -9,6 +9,7 @@ import click
 
 from assay.cli import text
 from assay.cli.exits import Exit, say
+from assay.cli.given import filled
 from assay.cli.jobs import resolve
 from assay.cli.settings import Settings, pass_settings, server_options
 from assay.client.errors import ClientError
@@ -20,7 +21,7 @@ _SHOWN = ("worker", "cause", "code", "exit_code", "reason", "state", "target", "
 
 @click.command()
 @server_options
-@click.argument("job", required=False)
+@click.argument("job", required=False, callback=filled)
 @click.option(
     "--after",
     type=click.IntRange(min=0),

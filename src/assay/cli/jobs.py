@@ -10,6 +10,7 @@ import click
 
 from assay.cli import results, text
 from assay.cli.exits import CommandError, Exit, say
+from assay.cli.given import filled
 from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.settings import Settings, pass_settings, server_options
 from assay.cli.several import each
@@ -115,7 +116,7 @@ def _listed(job: dict[str, Any]) -> tuple[str, ...]:
 
 @click.command()
 @server_options
-@click.argument("job")
+@click.argument("job", callback=filled)
 @click.option(
     "-f",
     "--follow",
@@ -187,7 +188,7 @@ def _progress(job: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 @click.command()
 @server_options
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB...")
+@click.argument("job_ids", nargs=-1, required=True, metavar="JOB...", callback=filled)
 @pass_settings
 def cancel(settings: Settings, job_ids: tuple[str, ...]) -> int:
     """Stop jobs. What has been measured until then is kept. A job that has ended otherwise cannot be cancelled: that is
@@ -205,7 +206,7 @@ def cancel(settings: Settings, job_ids: tuple[str, ...]) -> int:
 
 @click.command()
 @server_options
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB...")
+@click.argument("job_ids", nargs=-1, required=True, metavar="JOB...", callback=filled)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @pass_settings
 def delete(settings: Settings, job_ids: tuple[str, ...], yes: bool) -> int:

@@ -11,6 +11,7 @@ import click
 
 from assay.cli import text
 from assay.cli.exits import CommandError, say
+from assay.cli.given import filled
 from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.programs import create_key_offline
 from assay.cli.settings import Settings, pass_settings, server_options
@@ -46,7 +47,7 @@ def keys() -> None:
 
 @click.command()
 @server_options
-@click.argument("name")
+@click.argument("name", callback=filled)
 @click.option(
     "--role", "roles", multiple=True, required=True, help="admin, operator, user, viewer, worker; may be repeated."
 )
@@ -158,7 +159,7 @@ def list_keys(settings: Settings) -> None:
 
 @click.command()
 @server_options
-@click.argument("ids", nargs=-1, required=True)
+@click.argument("ids", nargs=-1, required=True, callback=filled)
 @pass_settings
 def revoke(settings: Settings, ids: tuple[str, ...]) -> int:
     """Revoke keys, named by their ids: the middle part of a key. It holds at once, and for good.

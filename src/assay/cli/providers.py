@@ -10,6 +10,7 @@ import click
 
 from assay.cli import text
 from assay.cli.exits import say
+from assay.cli.given import filled
 from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.settings import Settings, pass_settings, server_options
 from assay.cli.submission import CUSTOM_BENCHMARK, CUSTOM_PROVIDER
@@ -67,7 +68,7 @@ def list_providers(settings: Settings, name: str | None, tags: tuple[str, ...]) 
 
 @click.command()
 @server_options
-@click.argument("provider")
+@click.argument("provider", callback=filled)
 @pass_settings
 def show(settings: Settings, provider: str) -> None:
     """Show a provider: its benchmarks, what they measure, their thresholds, and hints on how to run them.

@@ -10,13 +10,14 @@ import click
 
 from assay.cli import text
 from assay.cli.exits import say
+from assay.cli.given import filled
 from assay.cli.jobs import resolve
 from assay.cli.settings import Settings, pass_settings, server_options
 
 
 @click.command()
 @server_options
-@click.option("--job", "job_id", help="Only the runs of this job; `last` for the newest.")
+@click.option("--job", "job_id", callback=filled, help="Only the runs of this job; `last` for the newest.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most this many runs.")
 @pass_settings
 def queue(settings: Settings, job_id: str | None, limit: int) -> None:

@@ -179,7 +179,7 @@ def _name(rows: Sequence[Mapping[str, Any]], body: Mapping[str, Any]) -> str:
 
 
 def parameters(given: Sequence[str]) -> dict[str, Any]:
-    """Return the values of `-p key=value` options: JSON where it is JSON, else text."""
+    """Return the values of `-p key=value` options: JSON where it is JSON (which NaN is not), else text."""
     found: dict[str, Any] = {}
     for item in given:
         key, equals, value = item.partition("=")
@@ -187,6 +187,7 @@ def parameters(given: Sequence[str]) -> dict[str, Any]:
             raise CommandError(f"-p {item}: write key=value, as in -p num_fewshot=5.")
         try:
             found[key] = json.loads(value)
+            json.dumps(found[key], allow_nan=False)
         except ValueError:
             found[key] = value
     return found

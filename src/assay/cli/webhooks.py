@@ -9,9 +9,11 @@ import click
 
 from assay.cli import text
 from assay.cli.exits import CommandError, Exit, say
+from assay.cli.given import filled
 from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.settings import Settings, pass_settings, server_options
 from assay.cli.several import each
+from assay.client.errors import ServerError
 
 
 @click.group(
@@ -106,7 +108,7 @@ def create(
 
 @click.command()
 @server_options
-@click.argument("webhook")
+@click.argument("webhook", callback=filled)
 @pass_settings
 def test(settings: Settings, webhook: str) -> None:
     """Send a webhook a notice that only says that it has arrived. The exit code is 1 if it does not.
@@ -115,7 +117,13 @@ def test(settings: Settings, webhook: str) -> None:
     Example:
       assay webhooks test 01920000-0000-7000-8000-000000000000
     """
-    sent = settings.webhooks().test(webhook)
+    try:
+        sent = settings.webhooks().test(webhook)
+    except ServerError as error:
+        if error.code == "webhook_paused":
+            remedy = f"Resume it with `assay webhooks resume {webhook}`, then test it."
+            raise CommandError(f"The webhook {webhook} is paused. {remedy}") from None
+        raise
     if settings.json:
         click.echo(json.dumps(sent))
     elif sent["state"] == "delivered":
@@ -126,7 +134,7 @@ def test(settings: Settings, webhook: str) -> None:
 
 @click.command()
 @server_options
-@click.argument("webhook")
+@click.argument("webhook", callback=filled)
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 500), help="At most this many.")
 @pass_settings
 def deliveries(settings: Settings, webhook: str, limit: int) -> None:
@@ -162,7 +170,7 @@ def _row(item: dict[str, Any]) -> tuple[str, ...]:
 
 @click.command()
 @server_options
-@click.argument("webhook")
+@click.argument("webhook", callback=filled)
 @pass_settings
 def pause(settings: Settings, webhook: str) -> None:
     """Send a webhook nothing until it is resumed. What waits is kept; what changes meanwhile is not told.
@@ -176,7 +184,7 @@ def pause(settings: Settings, webhook: str) -> None:
 
 @click.command()
 @server_options
-@click.argument("webhook")
+@click.argument("webhook", callback=filled)
 @pass_settings
 def resume(settings: Settings, webhook: str) -> None:
     """Go on with a paused webhook: what waited is sent.
@@ -198,7 +206,7 @@ def _set_paused(settings: Settings, webhook: str, paused: bool) -> None:
 
 @click.command()
 @server_options
-@click.argument("webhooks", nargs=-1, required=True)
+@click.argument("webhooks", nargs=-1, required=True, callback=filled)
 @pass_settings
 def delete(settings: Settings, webhooks: tuple[str, ...]) -> int:
     """Delete webhooks, and what waits for them.

@@ -9,6 +9,7 @@ import click
 
 from assay.cli import text
 from assay.cli.exits import say
+from assay.cli.given import filled
 from assay.cli.lazy import Entry, LazyGroup
 from assay.cli.settings import Settings, pass_settings, server_options
 from assay.cli.several import each
@@ -61,7 +62,7 @@ def list_workers(settings: Settings) -> None:
 
 @click.command()
 @server_options
-@click.argument("worker")
+@click.argument("worker", callback=filled)
 @pass_settings
 def show(settings: Settings, worker: str) -> None:
     """Show what a worker has announced, what it may do, and which runs of yours it holds.
@@ -76,7 +77,7 @@ def show(settings: Settings, worker: str) -> None:
 
 @click.command()
 @server_options
-@click.argument("worker")
+@click.argument("worker", callback=filled)
 @pass_settings
 def drain(settings: Settings, worker: str) -> None:
     """Let a worker take no more runs. Its process ends, with exit code 0, as soon as what it holds has ended.
@@ -91,7 +92,7 @@ def drain(settings: Settings, worker: str) -> None:
 
 @click.command()
 @server_options
-@click.argument("worker")
+@click.argument("worker", callback=filled)
 @pass_settings
 def pause(settings: Settings, worker: str) -> None:
     """Let a worker take no more runs until it is resumed, also after a restart of it. What it holds goes on.
@@ -106,7 +107,7 @@ def pause(settings: Settings, worker: str) -> None:
 
 @click.command()
 @server_options
-@click.argument("worker")
+@click.argument("worker", callback=filled)
 @pass_settings
 def resume(settings: Settings, worker: str) -> None:
     """Let a worker that is paused, or drains, take runs again.
@@ -120,7 +121,7 @@ def resume(settings: Settings, worker: str) -> None:
 
 @click.command()
 @server_options
-@click.argument("names", metavar="WORKER...", nargs=-1, required=True)
+@click.argument("names", metavar="WORKER...", nargs=-1, required=True, callback=filled)
 @pass_settings
 def forget(settings: Settings, names: tuple[str, ...]) -> int:
     """Take workers off the list that have ended or fallen silent and hold no runs. A pause is forgotten with them.
