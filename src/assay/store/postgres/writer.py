@@ -31,6 +31,8 @@ from assay.store.postgres.drive import drive
 log = logging.getLogger(__name__)
 
 _GROUP = 256
+_TURNS = 3
+"""Turns of the event loop before a group is taken."""
 _TRIES = 5
 _STATEMENT_ERRORS = (
     asyncpg.DataError,
@@ -88,12 +90,18 @@ class Writer:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while group := self._take():
+            while group := await self._next():
                 for call, answer in zip(group, await self._commit(group), strict=True):
                     if not call.answer.done():
                         call.answer.set_result(answer)
             if self._closing and not (self._urgent or self._normal):
                 return
+
+    async def _next(self) -> list[_Call]:
+        """Return the next group. Whoever has just been answered gets as far as to be in it."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        return self._take()
 
     def _take(self) -> list[_Call]:
         group: list[_Call] = []
