@@ -16,6 +16,9 @@ from assay.model.shapes import Failure, Integer, Member, Object, TextMap
 MOST_LABELS: Final = 64
 """Of one worker, or of one selector."""
 
+MOST_GPUS: Final = 1024
+"""That a run can ask for: more than any machine has, and so than any worker can offer."""
+
 _KEY: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 _VALUE: Final = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _RULE: Final = (
@@ -70,5 +73,18 @@ class _Selector(TextMap):
         }
 
 
-RESOURCES: Final = Object((Member("gpus", Integer(least=0), zero=True), Member("labels", _Selector())), (_labels,))
+class _Gpus(Integer):
+    """A number of GPUs."""
+
+    def read(self, value: Any, path: str, failures: list[Failure]) -> int:
+        count = super().read(value, path, failures)
+        if count > MOST_GPUS:
+            failures.append(Failure(path, "gpus", "max", f"{path} must be {MOST_GPUS} at the most: no worker has more GPUs"))
+        return count
+
+    def schema(self, *, written: bool = False) -> dict[str, Any]:
+        return super().schema(written=written) | {"maximum": MOST_GPUS}
+
+
+RESOURCES: Final = Object((Member("gpus", _Gpus(least=0), zero=True), Member("labels", _Selector())), (_labels,))
 """`resources` of a benchmark, a job or a provider."""
