@@ -71,6 +71,10 @@ def read(file: Path) -> Submission:
     if not isinstance(found, dict):
         raise CommandError(f"{file}, line 1: a submission is a mapping with name, model and benchmarks.")
     _check(file, content, found)
+    try:
+        json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CommandError(f"{file}: {error}. Write dates as text, in quotes, and only numbers that have an end.") from None
     return found
 
 
