@@ -117,6 +117,8 @@ def test_a_job_file_is_the_submission_with_options_laid_over_it(cli: Cli, server
         ("job.yaml", "name: x\nmodel: {}\nbenchmarks: arithmetic\n", "line 3: 'benchmarks' must be a list"),
         ("job.yaml", "name: x\nbenchmarks:\n  - id: a\n", "line 2: benchmarks[0] needs provider_id and id"),
         ("job.yaml", "name: x\n", "'benchmarks' is missing"),
+        ("job.yaml", "name: 2024-01-01\ncollection: {id: x}\n", "Write dates as text, in quotes"),
+        ("job.yaml", "pass_criteria: {threshold: .nan}\ncollection: {id: x}\n", "only numbers that have an end"),
     ],
 )
 def test_a_malformed_job_file_is_refused_with_its_line(cli: Cli, tmp_path: Path, name: str, content: str, said: str) -> None:
