@@ -67,6 +67,13 @@ def test_listing_jobs_loads_nothing_heavy(server: FakeServer) -> None:
     assert heavy.isdisjoint(modules)
 
 
+@pytest.mark.parametrize("group", [(), ("jobs",), ("backup",)], ids=" ".join)
+def test_a_group_without_a_command_shows_its_help_and_ends_with_2(cli: Cli, group: tuple[str, ...]) -> None:
+    shown = cli(*group)
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err == cli(*group, "--help").out
+
+
 def test_an_unknown_command_names_the_one_that_was_meant(cli: Cli) -> None:
     shown = cli("jbs", "list")
     assert shown.code == 2

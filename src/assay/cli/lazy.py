@@ -10,7 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from assay.cli.exits import Exit, silence
+from assay.cli.exits import Exit, say, silence
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,13 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.table = dict(table)
         self.default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Show the help page where no command is named, as what click calls a wrong argument."""
+        if not args and not ctx.resilient_parsing:
+            say(ctx.get_help())
+            ctx.exit(Exit.USAGE)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the table's own order, which is the order of use."""
