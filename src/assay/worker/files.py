@@ -1,6 +1,7 @@
 """The files that runs need, brought from the server by digest, verified, kept in a bounded cache, and laid out in folders.
 
-`<cache>/blobs` has them by digest, `<cache>/trees` has the folders of snapshots that runs share.
+`<cache>/blobs` has them by digest, `<cache>/trees` has the folders of snapshots that runs share, `<cache>/going` has what is
+being deleted.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import fcntl
 import hashlib
 import logging
 import os
+import secrets
 import shutil
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 from typing import BinaryIO
 from weakref import WeakValueDictionary
@@ -49,6 +52,7 @@ class FileCache:
 
     def __init__(self, root: Path, limit: int) -> None:
         self._blobs, self._trees, self._limit = BlobStore(root / "blobs"), root / "trees", limit
+        self._going = root / "going"
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._in_use: Counter[str] = Counter()
         self._lists: dict[str, Snapshot] = {}
@@ -68,7 +72,7 @@ class FileCache:
                 self._grown |= own is None and not folder.exists()
                 await self._lay_out(api, tree, folder, fresh=own is not None)
             if self._grown:
-                self._grown = await asyncio.to_thread(self._shrink)
+                await self._shrink()
         except BaseException:
             self.release(digest)
             raise
@@ -158,8 +162,8 @@ class FileCache:
         async with self._lock(digest):
             if not path.exists():
                 await self._fetch(api, digest, path, name)
-        with contextlib.suppress(FileNotFoundError):
-            os.utime(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(path)
         return path
 
     async def _fetch(self, api: WorkerApi, digest: str, path: Path, name: str) -> None:
@@ -189,28 +193,73 @@ class FileCache:
         self._locks[name] = lock
         return lock
 
-    def _shrink(self) -> bool:
-        """Delete what was used longest ago, until the cache is within its limit; return whether it is still larger."""
+    async def _shrink(self) -> None:
+        """Delete what was used longest ago, until the cache is within its limit.
+
+        What is to go is chosen, and put where nobody looks for it, between two turns of the event loop: so no run begins to
+        use it meanwhile.
+        """
+        self._grown = False
+        still = True
+        try:
+            found = await asyncio.to_thread(self._measured, {digest for digest, users in self._in_use.items() if users})
+            total = sum(size for _, size, _ in found)
+            for used, size, path in sorted(found):
+                if total <= self._limit:
+                    break
+                total -= size * self._set_aside(path, used)
+                await asyncio.sleep(0)
+            await asyncio.to_thread(_empty, self._going)
+            still = total > self._limit
+        finally:
+            self._grown |= still
+
+    def _measured(self, busy: Container[str]) -> list[tuple[float, int, Path]]:
+        """Return when what is in the cache was used, its size and its place; but not the folders of `busy` snapshots."""
+        self._going.mkdir(parents=True, exist_ok=True, mode=0o700)
         found: list[tuple[float, int, Path]] = []
         for path in self._blobs.root.glob("*/*/*"):
             with contextlib.suppress(FileNotFoundError):
                 state = path.stat()
                 found.append((state.st_mtime, state.st_size, path))
-        busy = {digest.removeprefix("sha256:") for digest, users in self._in_use.items() if users}
         for folder in self._trees.glob("*"):
-            if folder.name not in busy:
-                size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-                found.append((folder.stat().st_mtime, size, folder))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
-            if total <= self._limit:
-                break
-            total -= size
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.suffix != ".part":
-                path.unlink(missing_ok=True)
-        return total > self._limit
+            if f"sha256:{folder.name}" not in busy:
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((folder.stat().st_mtime, _size_of(folder), folder))
+        return found
+
+    def _set_aside(self, path: Path, used: float) -> bool:
+        """Take a file or folder out of the cache unless it has been used since `used`; say whether it counts no more.
+
+        What a run is at work with does not count.
+        """
+        if path.suffix == ".part" or (path.parent == self._trees and self._in_use[f"sha256:{path.name}"]):
+            return True
+        try:
+            if path.stat().st_mtime != used:
+                return False
+            os.rename(path, self._going / secrets.token_hex(8))
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError):
+                log.warning("%s cannot be taken out of the cache: %s", path, error.strerror)
+        return True
+
+
+def _size_of(folder: Path) -> int:
+    """Return the size of the files in a folder from which some may vanish meanwhile."""
+    size = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            size += file.stat().st_size if file.is_file() else 0
+    return size
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _gone(name: str) -> str:
