@@ -17,7 +17,10 @@ _ELSEWHERE = ("data", "database")
 
 def write(path: Path, settings: Settings) -> None:
     """Write the file durably."""
-    lines = ["# Settings of the server at the time of the backup. Secrets are not among them, nor where its data were."]
+    lines = [
+        "# The settings that were not at their default in the environment and the settings file of `assay backup`.",
+        "# Flags of `assay serve` are not among them, nor secrets, nor where the data were.",
+    ]
     for setting in SETTINGS:
         hidden = setting.secret or setting.name in settings.from_secrets or setting.name in _ELSEWHERE
         if settings.origins[setting.name] != DEFAULT and not hidden:

@@ -38,11 +38,11 @@ def engines() -> None:
 
 
 def folder_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --engines-dir, which says where engines are. All servers of a user share them, whatever their data folder."""
+    """Add --engines-dir, which says where engines are. Servers of a user share them, whatever their --data."""
     return click.option(
         "--engines-dir",
         type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of engine environments (ASSAY_ENGINES_DIR; else ~/.local/share/assay/engines).",
+        help="Folder of engine environments (ASSAY_ENGINES_DIR; else `engines` in ASSAY_DATA or ~/.local/share/assay).",
     )(function)
 
 
