@@ -88,8 +88,10 @@ def _json(file: Path, content: str) -> Any:
 def _yaml(file: Path, content: str) -> Any:
     import yaml
 
+    from assay.config.yaml_text import parsed
+
     try:
-        return yaml.safe_load(content)
+        return parsed(content)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
