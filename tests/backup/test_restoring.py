@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from assay.backup import manifest
+from assay.backup.data_folder import restored
 from assay.store import migrations
 from tests.postgres import Cluster
 from tests.server.acting import Worker
@@ -49,6 +50,44 @@ def test_a_place_that_a_server_uses_is_refused_even_with_replace(place: Place, b
         refused = place.run("restore", backup, "--replace")
         assert (refused.code, "another Assay server is using it. Stop" in refused.err) == (2, True)
         assert len(documents(served.api)) == 2
+
+
+def test_a_data_folder_that_a_server_uses_is_refused_whatever_database_is_named(
+    place: Place, backup: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.db"
+    with place.serve():
+        before = {path for path in place.data.rglob("*") if path.is_file()}
+        refused = place.run("restore", backup, "--replace", "--database", f"file:{other}")
+        assert (refused.code, f"{place.data}: another Assay server is using it. Stop" in refused.err) == (2, True)
+        assert before <= {path for path in place.data.rglob("*") if path.is_file()}
+        assert not other.exists()
+    assert place.run("restore", backup, "--replace", "--database", f"file:{other}").code == 0
+
+
+def test_a_data_folder_that_servers_on_postgresql_share_is_refused_while_one_of_them_uses_it(
+    postgres: Cluster, tmp_path: Path, target: Path
+) -> None:
+    with postgres.database() as url, postgres.database() as empty:
+        place = Place(tmp_path / "shared", url)
+        with place.serve() as one:
+            ended(Worker(one.api), one.api, b"artifact")
+            place.backup(target)
+            with place.serve() as another:
+                assert len(documents(another.api)) == 1
+            refused = Place(place.folder, empty).run("restore", target, "--replace")
+            assert (refused.code, "another Assay server is using it. Stop" in refused.err) == (2, True)
+            assert not list(place.data.glob("replaced-*"))
+        assert Place(place.folder, empty).run("restore", target, "--replace").code == 0
+
+
+def test_a_server_does_not_start_in_a_data_folder_that_is_being_restored(tmp_path: Path) -> None:
+    new = Place(tmp_path / "new")
+    new.data.mkdir(parents=True)
+    with restored(new.data):
+        refused = new.run("serve", "--port", "0", "--no-worker")
+    assert (refused.code, "a backup is being restored into it. Start the server once" in refused.err) == (2, True)
+    assert not (new.data / "assay.db").exists()
 
 
 def test_what_is_replaced_is_moved_aside_whole(place: Place, backup: Path) -> None:

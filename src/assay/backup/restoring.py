@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from assay.backup import checking, files, folder, settings_file
+from assay.backup import checking, data_folder, files, folder, settings_file
 from assay.backup.disk import explained, private
 from assay.backup.manifest import Manifest
 from assay.config import Settings
@@ -53,9 +53,10 @@ def restore(source: Path, settings: Settings, *, replace: bool = False) -> Resto
         _must_be_known(backup, found)
         _must_be_of_its_kind(found, settings)
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if found.database == "sqlite":
-            return _into_sqlite(backup, found, settings, replace)
-        return _into_postgres(backup, found, settings, replace)
+        with data_folder.restored(data):
+            if found.database == "sqlite":
+                return _into_sqlite(backup, found, settings, replace)
+            return _into_postgres(backup, found, settings, replace)
 
 
 def _into_sqlite(backup: Path, found: Manifest, settings: Settings, replace: bool) -> Restored:

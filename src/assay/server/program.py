@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from assay import eventloop, listening
 from assay.artifacts.blobs import BlobStore
 from assay.artifacts.log_folders import LogFolders
+from assay.backup.data_folder import served
 from assay.config import Settings
 from assay.config.masking import differing
 from assay.config.values import MEMORY
@@ -76,7 +77,9 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
         log.info("settings: %s", differing(settings))
         for note in settings.notes:
             log.warning("%s", note)
-        eventloop.run(_serve(kept, entries, watch, quotas, listeners, worker))
+        prepare(kept)
+        with served(kept.data):
+            eventloop.run(_serve(kept, entries, watch, quotas, listeners, worker))
 
 
 @contextlib.contextmanager
@@ -101,7 +104,6 @@ async def _serve(
     listeners: Listeners,
     worker: bool,
 ) -> None:
-    prepare(settings)
     redis = open_redis(settings)
     store = await open_store(settings, redis)
     try:
