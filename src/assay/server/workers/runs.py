@@ -21,6 +21,7 @@ from assay.store.queries import RunById
 from assay.store.queue import TakeRuns
 from assay.store.runs import EndRun, StartRun
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -38,6 +39,8 @@ async def end(request: Request) -> Response:
     ending = await read_struct(request, Ending, at.settings.max_body_bytes)
     if ending.outcome not in OUTCOMES:
         raise BadRequest(error=f"outcome must be one of: {', '.join(sorted(OUTCOMES))}")
+    if not all(_DIGEST.fullmatch(artifact.digest) for artifact in ending.artifacts):
+        raise BadRequest(error="the digest of an artifact must be sha256: and 64 hexadecimal digits, as its upload told it")
     grace = round(at.settings.grace_seconds * 1_000_000)
     start = take = None
     if ending.started_ms is not None:
