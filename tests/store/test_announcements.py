@@ -56,8 +56,9 @@ async def closed(*lives: Life) -> None:
 
 @pytest.fixture
 def pooled(database: str, postgres: Cluster) -> Iterator[str]:
-    """The URL of an empty database behind a pooler that knows no LISTEN, and no TLS: who asks for that and is closed in the same
-    moment leaves a future of asyncpg's behind.
+    """The URL of an empty database behind a pooler that knows no LISTEN.
+
+    Without TLS: whoever asks a pooler for that while he is being closed leaves a future of asyncpg's behind.
     """
     with transaction_pooler(postgres) as port:
         yield database.replace(f":{postgres.port}/", f":{port}/") + "?pgbouncer=true&sslmode=disable"
