@@ -32,11 +32,15 @@ def model_url() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def shared_host(
     lm_eval_environment: environments.Environment, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[EngineHost]:
-    """An engine host for the tests that leave it whole."""
+    """An engine host for the tests that leave it whole.
+
+    It ends with them: for as long as it is there all tests share its event loop, and what one leaves behind on that another
+    is blamed for.
+    """
     host = EngineHost()
     await host.start(lm_eval_environment, tmp_path_factory.mktemp("shared"))
     yield host
