@@ -107,15 +107,20 @@ async def test_a_full_cache_loses_what_was_used_longest_ago(cache: Cache, tmp_pa
     assert len(cache.server.fetched) == fetched
 
 
-async def test_a_folder_that_a_run_begins_to_use_while_the_cache_is_measured_stays(
-    cache: Cache, measuring: Measuring
-) -> None:
+async def used_while_measured(cache: Cache, measuring: Measuring) -> tuple[str, Path, asyncio.Task[Path]]:
+    """A snapshot that was used long ago, its folder, used again while the full cache is measured, and who measures it."""
     a, b = cache.server.tree("a"), cache.server.tree("b")
     await cache.used(a, at=1)
     measuring.hold()
     other = asyncio.create_task(cache.use(b))
     assert await asyncio.to_thread(measuring.begun.wait, PATIENCE_S)
-    folder = await cache.use(a)
+    return a, await cache.use(a), other
+
+
+async def test_a_folder_that_a_run_begins_to_use_while_the_cache_is_measured_stays(
+    cache: Cache, measuring: Measuring
+) -> None:
+    _, folder, other = await used_while_measured(cache, measuring)
     os.utime(folder, (1, 1))  # nothing but its use keeps it
     measuring.may_go_on.set()
     await other
@@ -125,13 +130,8 @@ async def test_a_folder_that_a_run_begins_to_use_while_the_cache_is_measured_sta
 async def test_a_folder_that_was_used_while_the_cache_is_measured_is_not_what_was_used_longest_ago(
     cache: Cache, measuring: Measuring
 ) -> None:
-    a, b = cache.server.tree("a"), cache.server.tree("b")
-    await cache.used(a, at=1)
-    measuring.hold()
-    other = asyncio.create_task(cache.use(b))
-    assert await asyncio.to_thread(measuring.begun.wait, PATIENCE_S)
-    folder = await cache.use(a)
-    cache.release(a)
+    tree, folder, other = await used_while_measured(cache, measuring)
+    cache.release(tree)
     measuring.may_go_on.set()
     await other
     assert [file.name for file in folder.iterdir()] == ["file"]

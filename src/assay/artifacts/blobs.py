@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Container
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import BinaryIO
 
 from assay.artifacts.disk import writing
 from assay.model.errors import NotFound
-
-_DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+from assay.model.identity import is_digest
 
 
 class BlobStore:
@@ -25,7 +23,7 @@ class BlobStore:
 
     def path(self, digest: str) -> Path:
         """Return where a blob is, whether or not it is there. Raises NotFound for what is no digest."""
-        if not _DIGEST.match(digest):
+        if not is_digest(digest):
             raise NotFound(kind="blob", id=digest)
         name = digest.removeprefix("sha256:")
         return self._root / name[:2] / name[2:4] / name

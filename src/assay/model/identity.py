@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LEAST, _MOST = -(2**63), 2**64 - 1
 _encode = msgspec.json.Encoder().encode
 
@@ -31,6 +33,11 @@ def canonical(value: Any) -> bytes:
 def digest(value: Any) -> str:
     """Return `sha256:<hex>` of the canonical JSON of `value`."""
     return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+
+
+def is_digest(text: str) -> bool:
+    """Say whether a text has the form of a digest."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def _write(value: Any, out: list[bytes]) -> None:

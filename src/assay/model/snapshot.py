@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import msgspec
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+from assay.model.identity import is_digest
 
 
 class SnapshotFile(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,6 +44,6 @@ def decode(data: bytes) -> Snapshot:
             raise ValueError(f"the path {file.path!r} does not stay in its folder")
         if any("/".join(parts[:n]) in paths for n in range(1, len(parts))):
             raise ValueError(f"the path {file.path!r} goes through a file")
-        if not _DIGEST.fullmatch(file.digest) or file.size < 0:
+        if not is_digest(file.digest) or file.size < 0:
             raise ValueError(f"the file {file.path!r} has no digest or no size")
     return snapshot

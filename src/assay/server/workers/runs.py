@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from assay.model.errors import BadRequest, StaleFence
+from assay.model.identity import is_digest
 from assay.model.protocol import OUTCOMES, ArtifactRef, Ending, GrantAnswer, Start
 from assay.model.records import Run
 from assay.scheduler.handover import HandOver, started_before
@@ -21,7 +22,6 @@ from assay.store.queries import RunById
 from assay.store.queue import TakeRuns
 from assay.store.runs import EndRun, StartRun
 
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -39,7 +39,7 @@ async def end(request: Request) -> Response:
     ending = await read_struct(request, Ending, at.settings.max_body_bytes)
     if ending.outcome not in OUTCOMES:
         raise BadRequest(error=f"outcome must be one of: {', '.join(sorted(OUTCOMES))}")
-    if not all(_DIGEST.fullmatch(artifact.digest) for artifact in ending.artifacts):
+    if not all(is_digest(artifact.digest) for artifact in ending.artifacts):
         raise BadRequest(error="the digest of an artifact must be sha256: and 64 hexadecimal digits, as its upload told it")
     grace = round(at.settings.grace_seconds * 1_000_000)
     start = take = None
