@@ -31,10 +31,19 @@ _POOL = 8
 
 
 class _Connection(asyncpg.Connection):
-    """A connection of the pool. Nothing is ever set on one, so nothing is reset when it goes back."""
+    """A connection of the pool. What is set on one is for all who use it, so nothing is reset when it goes back."""
 
     def get_reset_query(self) -> str:
         return ""
+
+
+async def _by_index(connection: Any) -> None:
+    """Have a new connection look rows up, and never read a table as a whole where there is an index: there always is.
+
+    A plan that is made while a table is small is kept until PostgreSQL counts the rows, once a minute; by then it would read
+    what thousands of jobs have left, again and again. Behind a pooler no plan is kept.
+    """
+    await connection.execute("SET enable_seqscan = off")
 
 
 class PostgresStore:
@@ -66,6 +75,7 @@ class PostgresStore:
             max_size=_POOL,
             max_inactive_connection_lifetime=0,
             connection_class=_Connection,
+            init=None if address.pooled else _by_index,
             **address.options,
         )
         return cls(pool, address, named, redis)

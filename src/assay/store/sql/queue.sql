@@ -8,7 +8,7 @@ WITH RECURSIVE first (id) AS (
   FROM first JOIN runs r ON r.id = first.id
 )
 SELECT r.lane, r.tenant, r.owner, r.provider_id, r.engine, r.gpus, r.labels, r.priority, r.id, r.available_at
-FROM first CROSS JOIN runs r ON r.id = first.id
+FROM runs r WHERE r.id IN (SELECT id FROM first)
 
 -- name: ready_in_lane
 SELECT r.id, r.job_id, r.idx, r.attempts, r.fence, r.priority, r.available_at, p.plan, p.context

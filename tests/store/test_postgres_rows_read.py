@@ -1,0 +1,44 @@
+"""What a run costs PostgreSQL does not grow with those that were before it, though it has not counted the rows yet."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from assay.model.states import Status
+from assay.store.postgres import PostgresStore
+from assay.store.postgres.address import Address
+
+from .life import Life, holding
+
+RUNS = 400
+MOST = 200
+"""Rows and entries of indexes that may be read for a run, from its submission to its end; it takes about 75."""
+
+
+async def test_no_statement_reads_what_other_runs_have_left(database: str) -> None:
+    store = await PostgresStore.open(database)
+    life = Life(store)
+    await life.register()
+    before = await rows_read(database)
+    for _ in range(RUNS):
+        job = await life.submit()
+        (lease,) = await life.take()
+        await life.start(lease)
+        await life.beat(holding(lease, 1, 2))
+        await life.report(job, Status.COMPLETED)
+        await life.end(lease)
+    await store.close()  # what its connections have counted is told when they end
+    assert (await rows_read(database) - before) / RUNS < MOST
+
+
+async def rows_read(database: str) -> int:
+    connection = await asyncpg.connect(Address.of(database).url)
+    try:
+        return int(
+            await connection.fetchval(
+                "SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables) "
+                "+ (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)"
+            )
+        )
+    finally:
+        await connection.close()
