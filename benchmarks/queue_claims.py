@@ -21,7 +21,7 @@ WORKERS = {1: 1, 4: 2, 16: 4}
 """How many workers at a time, and how many times --runs they take between them, so that no turn is very short."""
 
 _SHAPES = {1: "1 run a job", 10: "10 runs a job"}
-_BATCHES = 3
+_BATCHES = 12
 """How many of them one turn has."""
 
 Key = tuple[str, int, int]

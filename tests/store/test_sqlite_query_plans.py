@@ -17,7 +17,7 @@ from assay.store.sqlite.connection import connect
 from assay.store.sqlite.migrations import migrate
 from assay.store.statements import statements
 
-OPEN_RUNS = ("runs_queue", "runs_ready", "runs_by_worker", "runs_by_lease", "runs_by_grace")
+OPEN_RUNS = ("runs_queue", "runs_ready", "runs_by_worker", "runs_by_grace")
 """Partial indexes: they hold only runs that wait or are worked on, never the history."""
 
 SMALL = ("workers", "job_counts")

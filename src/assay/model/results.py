@@ -95,5 +95,7 @@ def with_origin(message: Message) -> Message:
 
 def full_schema(metrics: dict[str, Any], declared: list[dict[str, str]]) -> list[dict[str, str]]:
     """Return the declared metric types and, in the metrics' own order, `numeric` for every metric without one."""
+    if not declared:
+        return [{"name": name, "type": "numeric"} for name in metrics]
     known = {entry["name"] for entry in declared}
     return [*declared, *({"name": name, "type": "numeric"} for name in metrics if name not in known)]

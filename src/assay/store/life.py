@@ -170,7 +170,7 @@ def revise(revisions: Sequence[Revision]) -> Steps[None]:
     jobs = yield from hold(moved)
     rows = [
         {"id": one.before.id, "status": how.status, "report": encode(one.report), "fence": one.before.fence}
-        | {"state": one.before.state}
+        | {"from": one.before.state}
         for one, how in zip(revisions, moved, strict=True)
     ]
     yield change_each("revise_run", rows)

@@ -19,7 +19,7 @@ from assay.model.forecast import Waiting
 from assay.model.protocol import Grant
 from assay.model.quotas import Quotas
 from assay.model.records import Worker
-from assay.model.states import WorkerState
+from assay.model.states import RunState, WorkerState
 from assay.store.base import Row, Steps, alone, change_each, run, run_many
 from assay.store.history import event, record
 from assay.store.leases import answers_to
@@ -182,7 +182,8 @@ class _Queue:
 
 
 def _taking(asked: TakeRuns, row: Row) -> dict[str, Any]:
-    return {"id": row["id"], "fence": row["fence"], "worker": asked.worker, "expires": asked.now + asked.lease}
+    taking = {"id": row["id"], "from": RunState.QUEUED, "fence": row["fence"]}
+    return taking | {"worker": asked.worker, "expires": asked.now + asked.lease}
 
 
 def _attempt(asked: TakeRuns, row: Row) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Loads the named statements of `sql/*.sql`, in the words of a dialect. A block starts with `-- name: NAME`.
 
 The dialects share every statement. Where they have different words for one thing the file has a placeholder in braces, and
-`DIALECTS` says what each puts there. `{run}` stands for the columns of a run `r`, `{job}` for those of a
-job `j`, `{watched}` for whether anybody has asked to be notified of the changes of a row of `jobs`.
+`DIALECTS` says what each puts there. `{run}` stands for the columns of a run `r`, `{job}` for those of a job `j`,
+`{run_as_read}` for a run that is still in the state in which it was read, `{watched}` for whether anybody has asked to be
+notified of the changes of a row of `jobs`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from assay.store.rows import JOB_COLUMNS, RUN_COLUMNS
 _SHARED: Final = {
     "{run}": ", ".join(f"r.{column}" for column in RUN_COLUMNS),
     "{job}": ", ".join(f"j.{column}" for column in JOB_COLUMNS),
+    # The state is part of an expression, so that the run is looked up by its key: PostgreSQL may think that few are queued,
+    # and look through all of those.
+    "{run_as_read}": "id = :id AND state || '' = :from AND fence = :fence",
     "{watched}": "(EXISTS (SELECT 1 FROM resources w WHERE w.kind = 'webhook' AND w.tenant = jobs.tenant) "
     "OR EXISTS (SELECT 1 FROM resources w WHERE w.kind = 'publisher'))",
 }

@@ -2,7 +2,7 @@
 {shared_time}
 
 -- name: put_back_leases
-UPDATE runs SET lease_expires_at = :latest WHERE lease_expires_at > :latest RETURNING id
+UPDATE runs SET lease_expires_at = :latest WHERE worker IS NOT NULL AND lease_expires_at > :latest RETURNING id
 
 -- name: put_back_graces
 UPDATE runs SET grace_until = :latest WHERE grace_until > :latest RETURNING id

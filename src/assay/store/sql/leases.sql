@@ -53,20 +53,20 @@ WHERE r.worker = :worker ORDER BY r.id {for_update_of_run}
 
 -- name: lapsed_leases
 SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
-WHERE r.lease_expires_at <= :now ORDER BY r.lease_expires_at LIMIT 500 {for_update_of_run} {skip_locked}
+WHERE r.worker IS NOT NULL AND r.lease_expires_at <= :now ORDER BY r.lease_expires_at LIMIT 500 {for_update_of_run} {skip_locked}
 
 -- name: lapsed_graces
 SELECT {run}, x.result FROM runs r LEFT JOIN results x ON x.run_id = r.id
 WHERE r.grace_until <= :now ORDER BY r.grace_until LIMIT 500 {for_update_of_run} {skip_locked}
 
 -- name: due
-SELECT (SELECT min(lease_expires_at) FROM runs WHERE lease_expires_at IS NOT NULL) AS lease,
+SELECT (SELECT min(lease_expires_at) FROM runs WHERE worker IS NOT NULL) AS lease,
        (SELECT min(grace_until) FROM runs WHERE grace_until IS NOT NULL) AS grace
 
 -- name: take_run
 UPDATE runs SET state = 'leased', fence = fence + 1, attempts = attempts + 1, worker = :worker,
   lease_expires_at = :expires
-WHERE id = :id AND state = 'queued' AND fence = :fence {returning}
+WHERE {run_as_read} {returning}
 
 -- name: insert_attempt
 INSERT INTO attempts (run_id, number, fence, worker, leased_at) VALUES (:run_id, :number, :fence, :worker, :now)

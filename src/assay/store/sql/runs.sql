@@ -38,10 +38,10 @@ SELECT plan, context, digest FROM plans WHERE run_id = :run_id
 UPDATE runs SET state = :to, status = :status, worker = :worker, lease_expires_at = :lease_expires_at,
   grace_until = :grace_until, finished_at = :finished_at, verdict = :verdict, report = :report,
   queued_at = :queued_at, available_at = :available_at, done = :done, total = :total
-WHERE id = :id AND state = :from AND fence = :fence {returning}
+WHERE {run_as_read} {returning}
 
 -- name: revise_run
-UPDATE runs SET status = :status, report = :report WHERE id = :id AND state = :state AND fence = :fence {returning}
+UPDATE runs SET status = :status, report = :report WHERE {run_as_read} {returning}
 
 -- name: extend_grace
 UPDATE runs SET grace_until = :until WHERE id = :id AND grace_until IS NOT NULL
