@@ -77,6 +77,8 @@ def merge(before: Report, after: Report) -> Report:
 
 def took_s(report: Report, now: int) -> float | None:
     """Return the seconds from a run's start to its end, which is `now` where it named none; None for one without a start."""
+    if not report.started_at:
+        return None
     parse = datetime.datetime.fromisoformat
     try:
         began = parse(report.started_at.upper()).timestamp()
