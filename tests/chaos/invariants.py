@@ -172,16 +172,17 @@ def fair(seen: Sequence[Seen], slots: int) -> Iterator[str]:
     """A tenant's first run waits for no more of others' leases than there are slots, however many of theirs are queued.
 
     Counted are the leases of others between the submission and the first lease of a job, for tenants that had nothing queued
-    or leased at its submission.
+    or leased at its submission: by the numbers of events, since clocks jump.
     """
-    leases = sorted((one.leased_at, item.job.tenant) for item in seen for many in item.attempts.values() for one in many)
+    leases = [(event.seq, item.job.tenant) for item in seen for event in item.events if event.type == "run.leased"]
     for item in seen:
+        made = item.events[0].seq
         mine = [one for one in seen if one.job.tenant == item.job.tenant and one is not item]
-        if any(other.job.created_at <= item.job.created_at < other.job.updated_at for other in mine):
+        if any(other.events[0].seq < made < other.events[-1].seq for other in mine):
             continue
-        first = min((many[0].leased_at for many in item.attempts.values() if many), default=None)
+        first = min((event.seq for event in item.events if event.type == "run.leased"), default=None)
         if first is None:
             continue
-        passed = [at for at, tenant in leases if tenant != item.job.tenant and item.job.created_at < at < first]
+        passed = [at for at, tenant in leases if tenant != item.job.tenant and made < at < first]
         if len(passed) > slots:
             yield f"job {item.job.id} waited for {len(passed)} leases of others, and there are {slots} slots"

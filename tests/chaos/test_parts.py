@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.model.records import Attempt, Job
+from assay.model.records import Event, Job
 from assay.model.states import JobState
 
 from .clocks import Clock
@@ -137,8 +137,8 @@ def _seen(number: int, tenant: str, created: int, leased: int) -> Seen:
         experiment_id="",
         state=JobState.COMPLETED,
         cancelled=False,
-        created_at=created,
-        updated_at=leased + 1,
+        created_at=0,
+        updated_at=0,
         version=1,
         spec=b"",
         collection="",
@@ -146,23 +146,12 @@ def _seen(number: int, tenant: str, created: int, leased: int) -> Seen:
         threshold=None,
         test=b"",
     )
-    attempt = Attempt(
-        run_id=f"r{number}",
-        number=1,
-        fence=1,
-        worker="w",
-        leased_at=leased,
-        started_at=leased,
-        ended_at=leased + 1,
-        outcome="completed",
-        code="",
-        message="",
-        exit_code=0,
-    )
-    return Seen(job, [], {f"r{number}": [attempt]}, [])
+    numbers = {created: "job.created", leased: "run.leased", leased + 1: "run.completed"}
+    events = [Event(seq=seq, job_id=job.id, run_id="", at=0, type=kind, data={}) for seq, kind in numbers.items()]
+    return Seen(job, [], {}, events)
 
 
 def test_an_unfair_wait_is_found() -> None:
-    crowd = [_seen(number, "red", 0, 10 * number) for number in range(10)]
+    crowd = [_seen(number, "red", number, 10 * (number + 1)) for number in range(10)]
     assert list(fair([*crowd, _seen(99, "blue", 15, 41)], slots=3)) == []
     assert list(fair([*crowd, _seen(99, "blue", 15, 51)], slots=3)) != []

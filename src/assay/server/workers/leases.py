@@ -113,7 +113,7 @@ async def _give_back(at: Services, taken: Taken) -> None:
     moment = now()
     back = []
     for one in taken.leases:
-        ending = Ending(fence=one.fence, outcome="released", code="not_there")
+        ending = Ending(fence=one.fence, outcome="released", code="not_there", message="The worker had hung up meanwhile.")
         back.append(EndRun(one.run_id, ending, moment, rfc3339(moment), grace=0, delay=0))
     await at.store.transact(back)
 
