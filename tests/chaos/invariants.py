@@ -172,7 +172,8 @@ def fair(seen: Sequence[Seen], slots: int) -> Iterator[str]:
     """A tenant's first run waits for no more of others' leases than there are slots, however many of theirs are queued.
 
     Counted are the leases of others between the submission and the first lease of a job, for tenants that had nothing queued
-    or leased at its submission: by the numbers of events, since clocks jump.
+    or leased at its submission: by the numbers of events, since clocks jump. A job that was submitted while the server's
+    clock was ahead is due only when it is noticed that the clock was put back, half a second later, and does not count.
     """
     leases = [(event.seq, item.job.tenant) for item in seen for event in item.events if event.type == "run.leased"]
     for item in seen:
@@ -180,9 +181,9 @@ def fair(seen: Sequence[Seen], slots: int) -> Iterator[str]:
         mine = [one for one in seen if one.job.tenant == item.job.tenant and one is not item]
         if any(other.events[0].seq < made < other.events[-1].seq for other in mine):
             continue
-        first = min((event.seq for event in item.events if event.type == "run.leased"), default=None)
-        if first is None:
+        first = next((event for event in item.events if event.type == "run.leased"), None)
+        if first is None or first.at < item.events[0].at:
             continue
-        passed = [at for at, tenant in leases if tenant != item.job.tenant and made < at < first]
+        passed = [seq for seq, tenant in leases if tenant != item.job.tenant and made < seq < first.seq]
         if len(passed) > slots:
             yield f"job {item.job.id} waited for {len(passed)} leases of others, and there are {slots} slots"

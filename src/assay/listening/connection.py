@@ -21,6 +21,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from assay.listening.eager import Habit, Wakeful
 from assay.listening.exchange import Exchange, Whole
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ class _TooLarge(Exception):
 class Connection(HttpToolsProtocol):
     """One of a plain door's connections."""
 
-    def __init__(self, config: Config, state: ServerState, limits: Limits) -> None:
+    def __init__(self, config: Config, state: ServerState, limits: Limits, wakeful: Wakeful) -> None:
         super().__init__(config, state, {})
         self._limits = limits
+        self._habit = Habit(wakeful)
         self.at_once: Callable[[dict[str, Any]], Whole | None] | None = getattr(self.app, "at_once", None)
         """What the application may answer without a task: see `App.at_once`."""
         self._due = inf
@@ -107,6 +109,8 @@ class Connection(HttpToolsProtocol):
         """Parse what has come, and have it answered. An error ends the connection, after the answers that are owed."""
         if self._deaf:
             return
+        if self._running is None:
+            self._habit.goes_on()
         self._silent += len(data)
         trouble: Exception | None = None
         try:
@@ -218,6 +222,8 @@ class Connection(HttpToolsProtocol):
         elif not self.transport.is_closing():
             self._due = self.loop.time() + self._limits.idle_s
             self.flow.resume_reading()
+            if not self._waiting:
+                self._habit.answered()
             return True
         return False
 

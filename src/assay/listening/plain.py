@@ -10,6 +10,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from assay.listening.connection import Connection
+from assay.listening.eager import Wakeful
 from assay.listening.websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ class PlainDoor:
         config.load()
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # it has a line for each WebSocket
         limits, state = self._door.limits, self._state
-        listening = await asyncio.get_running_loop().create_server(
-            lambda: Connection(config, state, limits), sock=self._door.listener, backlog=self._backlog
+        loop = asyncio.get_running_loop()
+        wakeful = Wakeful(loop)
+        listening = await loop.create_server(
+            lambda: Connection(config, state, limits, wakeful), sock=self._door.listener, backlog=self._backlog
         )
         try:
             await self._stopping.wait()
