@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import itertools
 import os
 import re
 import shutil
@@ -67,10 +68,7 @@ def opened(folder: Path, data: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def unfinished(folder: Path, began: datetime.datetime) -> Iterator[Path]:
     """Yield a new folder for a backup. After the block it has its name; if the block fails it is gone."""
-    name = f"{began:%Y%m%dT%H%M%SZ}"
-    taken = {path.name for path in folder.iterdir()}
-    names = [name, *(f"{name}-{n}" for n in range(2, len(taken) + 3))]
-    name = next(free for free in names if free not in taken)
+    name = _free_name(folder, f"{began:%Y%m%dT%H%M%SZ}")
     making = folder / f"{UNFINISHED}{name}"
     making.mkdir(mode=0o700)
     try:
@@ -82,6 +80,15 @@ def unfinished(folder: Path, began: datetime.datetime) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
+
+
+def _free_name(folder: Path, stamp: str) -> str:
+    """Return a name for a backup that was begun in a second: after all others of that second, of which some may be gone."""
+    taken = {path.name for path in folder.iterdir()}
+    before = [_order(path.name) for path in backups(folder)]
+    newest = max((number for one, number in before if one == stamp), default=0)
+    names = (f"{stamp}-{number}" if number > 1 else stamp for number in itertools.count(newest + 1))
+    return next(name for name in names if name not in taken)
 
 
 def thin(folder: Path, keep: int) -> list[Path]:
