@@ -14,6 +14,7 @@ import pytest
 
 from assay.client.workers import WorkerApi
 from assay.model.snapshot import SnapshotFile, encode
+from assay.worker import files
 from assay.worker.files import FileCache
 
 SIZE = 100_000
@@ -75,8 +76,8 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.server, self._files = Server(), FileCache(folder, LIMIT)
 
-    async def use(self, tree: str) -> Path:
-        return await self._files.lay_out(cast(WorkerApi, self.server), tree, None)
+    async def use(self, tree: str, own: Path | None = None) -> Path:
+        return await self._files.lay_out(cast(WorkerApi, self.server), tree, own)
 
     async def used(self, tree: str, at: int) -> Path:
         """Use a folder at a time long ago."""
@@ -152,3 +153,26 @@ async def test_a_cancelled_run_leaves_the_cache_to_the_next_one_to_shrink(
     assert folder.exists()
     await cache.use(b)
     assert not folder.exists()
+
+
+async def test_a_run_that_is_cancelled_has_ended_only_when_nothing_is_put_into_its_folder_any_more(
+    cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_go_on, put = threading.Event(), threading.Event(), files._place
+
+    def slowly(source: Path, target: Path, file: SnapshotFile) -> bool:
+        begun.set()
+        assert may_go_on.wait(PATIENCE_S)
+        return put(source, target, file)
+
+    monkeypatch.setattr(files, "_place", slowly)
+    run = asyncio.create_task(cache.use(cache.server.tree("a"), tmp_path / "own"))
+    assert await asyncio.to_thread(begun.wait, PATIENCE_S)
+    run.cancel()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not run.done()
+    may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert [file.name for file in (tmp_path / "own").iterdir()] == ["file"]

@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import BinaryIO
 from weakref import WeakValueDictionary
@@ -147,7 +147,7 @@ class FileCache:
             return
         for _ in range(2):
             source = await self._fetched(api, file.digest, file.path)
-            if await asyncio.to_thread(_place, source, target, file):
+            if await _to_its_end(_place, source, target, file):
                 return
             # What is in the cache was changed by somebody: fetch it anew.
             source.unlink(missing_ok=True)
@@ -243,6 +243,15 @@ class FileCache:
             if not isinstance(error, FileNotFoundError):
                 log.warning("%s cannot be taken out of the cache: %s", path, error.strerror)
         return True
+
+
+async def _to_its_end(function: Callable[..., bool], *arguments: object) -> bool:
+    """Call a function in a thread. Who is cancelled waits for its end, so that it makes nothing again that was removed."""
+    calling = asyncio.create_task(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(calling)
+    finally:
+        await asyncio.wait([calling])
 
 
 def _size_of(folder: Path) -> int:
