@@ -252,6 +252,7 @@ async def _to_its_end(function: Callable[..., bool], *arguments: object) -> bool
         return await asyncio.shield(calling)
     finally:
         await asyncio.wait([calling])
+        calling.exception()  # who was cancelled does not hear of it, and nobody else need
 
 
 def _size_of(folder: Path) -> int:
