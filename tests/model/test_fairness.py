@@ -230,3 +230,10 @@ def test_a_lane_waits_as_long_as_a_sum_of_what_is_held_says(
         else:
             shares.give_back(holding.pop(at % len(holding)))
     assert [bool(shares.limit(one)) for one in lanes] == [waits(one) for one in lanes]
+
+
+def test_a_tenant_that_has_nothing_left_counts_no_more_for_how_far_the_others_are() -> None:
+    shares = Shares(Quotas(), (), {"ahead": 10.0, "behind": 0.0})
+    assert shares.pass_of("behind") == 9.0
+    shares.leave("ahead")
+    assert shares.pass_of("behind") == 0.0

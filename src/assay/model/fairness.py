@@ -57,14 +57,15 @@ class Shares:
 
     def __init__(self, quotas: Quotas, held: Iterable[Held], passes: Mapping[str, float]) -> None:
         self._quotas = quotas
-        self._longest_stride = max((self._stride(tenant) for tenant in passes), default=1.0)
         self._runs: Counter[tuple[str, ...]] = Counter()
         self._gpus: Counter[tuple[str, ...]] = Counter()
         self._shares: dict[str, float] = {}
         """What each tenant holds, divided by its weight."""
         self._passes = dict(passes)
-        self._floor = max(self._passes.values(), default=0.0) - self._longest_stride
-        """No pass counts as less: one that stood still is no further behind than the slowest tenant's turn."""
+        self._waiting = set(passes)
+        """Tenants that still have queued runs."""
+        self._longest_stride = self._floor = 0.0
+        self._bound()
         self._alone = len(self._passes) < 2 and quotas == Quotas()
         self._bounds: dict[str, list[_Bound]] = {}
         """What bounds the runs of a lane, by its key."""
@@ -111,6 +112,16 @@ class Shares:
         self._passes[tenant] = moved = self.pass_of(tenant) + self._stride(tenant)
         self._floor = max(self._floor, moved - self._longest_stride)
         self.moved.add(tenant)
+
+    def leave(self, tenant: str) -> None:
+        """Take note that a tenant has no queued run left: how far it is counts no more for the others."""
+        self._waiting.discard(tenant)
+        self._bound()
+
+    def _bound(self) -> None:
+        """Set the floor. No pass counts as less: one that stood still is no further behind than the slowest one's turn."""
+        self._longest_stride = max(map(self._stride, self._waiting), default=1.0)
+        self._floor = max((self._passes[tenant] for tenant in self._waiting), default=0.0) - self._longest_stride
 
     def give_back(self, lane: Lane) -> None:
         """Take a slot and its GPUs back."""

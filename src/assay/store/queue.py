@@ -6,7 +6,7 @@ however many there are. Who is next is decided by `model.fairness`.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -95,6 +95,8 @@ class _Queue:
         self.quotas = quotas
         self._lanes = {lane.key: lane for lane in lanes}
         self._shares = shares
+        self._lanes_of = Counter(lane.tenant for lane in self._lanes.values())
+        """How many lanes each tenant has."""
         self._waiting: dict[str, deque[Row]] = {}
         """Runs of a lane that may be leased, as far as they have been looked at."""
         self._taken: list[tuple[TakeRuns, Row]] = []
@@ -158,7 +160,10 @@ class _Queue:
     def _follow(self, lane: Lane, line: deque[Row]) -> Lane | None:
         """Return a lane with who is first in it now; None where nobody is."""
         if not line:
-            self._lanes.pop(lane.key, None)
+            del self._lanes[lane.key]
+            self._lanes_of[lane.tenant] -= 1
+            if not self._lanes_of[lane.tenant]:
+                self._shares.leave(lane.tenant)
             return None
         first = line[0]
         following = lane._replace(priority=first["priority"], run_id=first["id"], since=first["available_at"])
