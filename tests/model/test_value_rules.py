@@ -8,9 +8,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, FormatChecker
 
 from assay.model.shapes import read
-from assay.model.submission import JOB, public_git_url, resolved_sha, rfc3339, tag_name
+from assay.model.submission import JOB, absolute_url, public_git_url, resolved_sha, rfc3339, tag_name
 
 
 @pytest.mark.parametrize(
@@ -161,3 +162,13 @@ def test_what_is_described_as_filled_is_never_refused_as_blank() -> None:
             read(JOB, "EvaluationJobConfig", {**body, "model": {"url": "http://h", "name": character}})
     assert not pattern.match(" \x1d\x85")
     assert pattern.match(" x")
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize(("url", "right"), [("", True), ("http://h/v1", True), ("no url", False)])
+def test_the_url_of_a_model_may_be_described_as_empty(url: str, right: bool, written: bool) -> None:
+    described = JOB.schema(written=written)["properties"]["model"]["properties"]["url"]
+    formats = FormatChecker()
+    formats.checks("uri")(lambda value: not isinstance(value, str) or absolute_url(value))
+    validator = Draft202012Validator(described, format_checker=formats)
+    assert validator.is_valid(url) is right

@@ -244,8 +244,11 @@ class Member:
             filled = out.get("type") == "string" and "enum" not in out and not written
             return out | ({"minLength": 1} if filled else {})
         # The empty text is as good as nothing, and so is null.
-        if "pattern" in out and (self.always or not written):
-            out["pattern"] = f"^$|{out['pattern']}"
+        if self.always or not written:
+            if "pattern" in out:
+                out["pattern"] = f"^$|{out['pattern']}"
+            if "format" in out:
+                out["anyOf"] = [{"format": out.pop("format")}, {"maxLength": 0}]
         if written:
             return out
         if "oneOf" in out:
