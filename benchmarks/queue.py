@@ -1,7 +1,7 @@
 """The queue: what it costs to hand a run to a worker and to take it back, against queue libraries on Redis and PostgreSQL.
 
     python -m benchmarks.queue [--rounds 3] [--runs 300] [--batch 500] [--queued 100000] [--noops 1000] [--slots N]
-                               [--only claims|disk|leases|makespan] [--quick] [--json FILE]
+                               [--only claims|disk|leases|makespan] [--quick] [--sync-ms MS] [--json FILE]
 
 Four parts. *Claims*: workers take a run, end it and take the next, and do nothing else; so do those of saq and procrastinate
 (`uv sync --group peer` brings them). *Disk*: one such worker against the commits that the disk allows. *Leases*: how long a
@@ -34,6 +34,7 @@ from benchmarks.queue_disk import disks
 from benchmarks.queue_makespan import makespans
 from benchmarks.queue_peers import imported
 from benchmarks.queue_store import PROVIDERS, QUOTAS, TENANTS, StoreContender
+from benchmarks.slow_sync import slow_down
 from benchmarks.table import figure, markdown
 
 _TARGET_MS = 20.0
@@ -107,7 +108,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few of everything, one round: to try it out")
     parser.add_argument("--folder", type=Path, default=Path(), help="where the files are made: a disk, not memory")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--sync-ms", type=float, default=0, help="how much longer each sync takes: a slower disk's")
     options = parser.parse_args()
+    slow_down(options.sync_ms)
     if options.quick:
         options.rounds, options.runs, options.batch, options.queued, options.noops = 1, 50, 100, 3000, 50
     parts = [part for part in ("claims", "disk", "leases", "makespan") if options.only in part]

@@ -56,10 +56,12 @@ async def claims(stores: Mapping[str, Store], postgres: Cluster, redis: RedisSer
     return [{"queue": name, "workers": n, "batch": batch, **asdict(pace)} for (name, n, batch), pace in medians.items()]
 
 
-def of_stores(stores: Mapping[str, Store], postgres: Cluster) -> dict[str, StoreContender]:
+def of_stores(
+    stores: Mapping[str, Store], postgres: Cluster, kind: type[StoreContender] = StoreContender
+) -> dict[str, StoreContender]:
     """Return a contender for each store and each shape of jobs, by name."""
     return {
-        f"{name}, {shape}": StoreContender(store, per_job, postgres if name == "PostgreSQL" else None)
+        f"{name}, {shape}": kind(store, per_job, postgres if name == "PostgreSQL" else None)
         for name, store in stores.items()
         for per_job, shape in _SHAPES.items()
     }

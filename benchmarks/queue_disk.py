@@ -1,8 +1,9 @@
 """What the disk allows: how near a worker alone comes to the commits that the database makes one after another.
 
-Each run is two commits, one when it is taken and one when it is ended. Disk and worker take turns of a moment each, because
-what the disk gives changes by the second where others use it. On SQLite a third turn commits as many pages as a run's
-commits have: what those cost, whatever is in them.
+Each run counts as two commits, one when it is taken and one when it is ended. Assay's worker needs one: it ends a run and
+takes the next in one call. Both ways are measured. Disk and worker take turns of a moment each, because what the disk
+gives changes by the second where others use it. On SQLite a third turn commits as many pages as a commit of a run's has:
+what those cost, whatever is in them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tests.postgres import Cluster
 from assay.store.base import Store
 from benchmarks.pace import Contender, Watch, progress
 from benchmarks.queue_claims import of_stores
+from benchmarks.queue_store import HandingOver
 from benchmarks.table import figure, markdown
 
 _TARGET = 0.8
@@ -42,10 +44,17 @@ class SqliteDisk:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA wal_autocheckpoint = 8000")
+        self._lengthen()
         tables = [f"rows_{number}" for number in range(pages)]
         for table in tables:
             self._connection.execute(f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, text TEXT)")
         self._inserts = [f"INSERT INTO {table} (text) VALUES (?)" for table in tables]
+
+    def _lengthen(self) -> None:
+        """Bring the log to the length that it keeps: while it grows each commit takes longer."""
+        self._connection.execute("CREATE TABLE long (text BLOB)")
+        self._connection.execute("INSERT INTO long VALUES (zeroblob(36000000))")
+        self._connection.execute("DROP TABLE long")
 
     async def commit(self, times: int) -> None:
         """Commit so many transactions, one after another, in this thread."""
@@ -97,7 +106,8 @@ async def disks(stores: Mapping[str, Store], postgres: Cluster, options: Namespa
     await connection.execute("CREATE TABLE rows (id bigserial PRIMARY KEY, text text)")
     sqlite = [SqliteDisk(options.folder / f"rows-{pages}.db", pages) for pages in (1, _PAGES)]
     below: dict[str, Sequence[Disk]] = {"SQLite": sqlite, "PostgreSQL": [PostgresDisk(connection)]}
-    contenders = of_stores(stores, postgres)
+    apart, handing = of_stores(stores, postgres), of_stores(stores, postgres, HandingOver)
+    contenders = apart | {f"{name}, end and next at once": one for name, one in handing.items()}
     found: dict[str, list[Beside]] = {name: [] for name in contenders}
     for number in range(options.rounds):
         for name, contender in contenders.items():

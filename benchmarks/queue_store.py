@@ -13,6 +13,7 @@ from assay.model.plan import Context, Model, Plan
 from assay.model.protocol import Ending, Grant, Registration
 from assay.model.quotas import Quota, Quotas, TenantQuota
 from assay.model.records import NewJob, NewRun
+from assay.scheduler.handover import HandOver
 from assay.scheduler.identifiers import new_id, now, rfc3339
 from assay.store.base import Operation, Store
 from assay.store.jobs import CreateJob
@@ -34,6 +35,7 @@ QUOTAS = Quotas(
 
 _LEASE, _GRACE = 30_000_000, 10_000_000
 _JOBS_AT_ONCE = 500
+_EMPTY = "there is no run left to take"
 
 
 class StoreContender:
@@ -78,19 +80,40 @@ class StoreContender:
     async def _work(self, name: str, left: Iterator[int], watch: Watch, batch: int) -> None:
         for taken in left:
             asked = watch.begin()
-            taking = TakeRuns(name, "1", min(batch, watch.runs - taken), now(), _LEASE, self._quotas)
-            leases = (await self._store.apply(taking)).leases
+            leases = (await self._store.apply(self._taking(name, min(batch, watch.runs - taken)))).leases
             began = watch.claimed(asked)
             if not leases:
-                raise SystemExit("there is no run left to take")
+                raise SystemExit(_EMPTY)
             moment = now()
             await self._all([_end(lease, moment) for lease in leases])
             watch.finished(began, len(leases))
+
+    def _taking(self, name: str, free: int) -> TakeRuns:
+        return TakeRuns(name, "1", free, now(), _LEASE, self._quotas)
 
     async def _all(self, operations: Sequence[Operation[Any]]) -> None:
         for answer in await self._store.transact(operations):
             if isinstance(answer, AssayError):
                 raise answer
+
+
+class HandingOver(StoreContender):
+    """The same asked as Assay's worker asks: its end of a run brings the next, one at a time whatever the batch."""
+
+    async def _work(self, name: str, left: Iterator[int], watch: Watch, batch: int) -> None:
+        if next(left, None) is None:
+            return
+        began = watch.begin()
+        leases = (await self._store.apply(self._taking(name, 1))).leases
+        more = True
+        while more:
+            if not leases:
+                raise SystemExit(_EMPTY)
+            began = watch.claimed(began)
+            more = next(left, None) is not None
+            following = self._taking(name, 1) if more else None
+            leases = (await self._store.apply(HandOver(_end(leases[0], now()), take=following))).leases
+            watch.finished(began)
 
 
 def _end(lease: Grant, moment: int) -> EndRun:

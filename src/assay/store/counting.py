@@ -99,8 +99,9 @@ def recount(
         if exports and job.state in TERMINAL_JOBS:
             exports = yield from schedule(job.row["id"], exports, job.now)
         changes.append(_row(job, test, exports))
-    if changes:
-        yield change_each("update_job", changes)
+    for statement, moves in (("update_job", True), ("recount_job", False)):
+        if rows := [change for job, change in zip(tallies, changes, strict=True) if job.changes is moves]:
+            yield change_each(statement, rows)
     ours = [event(job.row["id"], "", job.now, f"job.{job.state}", {}) for job in tallies if job.changes]
     yield from record([*events, *ours])
     for job, change in zip(tallies, changes, strict=True):
@@ -119,7 +120,7 @@ def _tally(row: Row, moved: list[Moved], cancel: bool) -> Tally:
 
 
 def _row(one: Tally, test: bytes, exports: bytes) -> dict[str, Any]:
-    """Return the parameters of `update_job`."""
+    """Return the parameters of `update_job` and `recount_job`."""
     numbers = {column: one.counts[status] for status, column in _COLUMNS.items()}
     row: dict[str, Any] = {"id": one.row["id"], "state": one.state, "cancelled": int(one.cancelled), "now": one.now}
     return row | {"test": test, "exports": exports} | numbers

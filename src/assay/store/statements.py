@@ -2,8 +2,8 @@
 
 The dialects share every statement. Where they have different words for one thing the file has a placeholder in braces, and
 `DIALECTS` says what each puts there. `{run}` stands for the columns of a run `r`, `{job}` for those of a job `j`,
-`{run_as_read}` for a run that is still in the state in which it was read, `{watched}` for whether anybody has asked to be
-notified of the changes of a row of `jobs`.
+`{run_as_read}` for a run that is still in the state in which it was read, `{recounted}` for what changes in a row of `jobs`
+when its runs are counted anew, `{watched}` for whether anybody has asked to be notified of its changes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
+from assay.model.states import Status
 from assay.store.rows import JOB_COLUMNS, RUN_COLUMNS
 
 _SHARED: Final = {
@@ -21,6 +22,9 @@ _SHARED: Final = {
     # The state is part of an expression, so that the run is looked up by its key: PostgreSQL may think that few are queued,
     # and look through all of those.
     "{run_as_read}": "id = :id AND state || '' = :from AND fence = :fence",
+    # Beside the state: SQLite writes an index anew where one of its columns is named, whether or not the value is another.
+    "{recounted}": "cancelled = :cancelled, updated_at = :now, version = version + 1, test = :test, exports = :exports, "
+    + ", ".join(f"n_{status.value} = :n_{status.value}" for status in Status),
     "{watched}": "(EXISTS (SELECT 1 FROM resources w WHERE w.kind = 'webhook' AND w.tenant = jobs.tenant) "
     "OR EXISTS (SELECT 1 FROM resources w WHERE w.kind = 'publisher'))",
 }

@@ -33,10 +33,10 @@ FROM jobs j JOIN job_specs s ON s.job_id = j.id LEFT JOIN runs r ON r.job_id = j
 WHERE j.id = :id ORDER BY r.idx
 
 -- name: update_job
-UPDATE jobs SET state = :state, cancelled = :cancelled, updated_at = :now, version = version + 1, test = :test, exports = :exports,
-  n_pending = :n_pending, n_running = :n_running, n_completed = :n_completed, n_failed = :n_failed,
-  n_cancelled = :n_cancelled
-WHERE id = :id {returning}
+UPDATE jobs SET {recounted}, state = :state WHERE id = :id {returning}
+
+-- name: recount_job
+UPDATE jobs SET {recounted} WHERE id = :id {returning}
 
 -- name: touch_job
 UPDATE jobs SET updated_at = CASE WHEN updated_at > :now THEN updated_at ELSE :now END, version = version + 1 WHERE id = :id
