@@ -236,3 +236,12 @@ async def test_an_artifact_that_is_named_again_is_replaced(life: Life) -> None:
         await life.end(lease, "released", artifacts=[ArtifactRef("log.txt", digest, 1)])
         life.later(DELAY)
     assert await life.store.lookup(ArtifactsOfRun(job.runs[0].id)) == [ArtifactRef("log.txt", "sha256:2", 1)]
+
+
+async def test_of_artifacts_with_one_name_the_last_counts(life: Life) -> None:
+    job = await life.submit()
+    await life.register()
+    (lease,) = await life.take()
+    digests = ("sha256:1", "sha256:2", "sha256:3")
+    await life.end(lease, artifacts=[ArtifactRef("log.txt", digest, 1) for digest in digests])
+    assert await life.store.lookup(ArtifactsOfRun(job.runs[0].id)) == [ArtifactRef("log.txt", "sha256:3", 1)]

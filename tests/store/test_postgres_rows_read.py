@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncpg
 
+from assay.model.protocol import Ending
 from assay.model.states import Status
 from assay.store.postgres import PostgresStore
 from assay.store.postgres.address import Address
+from assay.store.runs import EndRun
 
-from .life import Life, holding
+from .life import GRACE, Life, holding
 
-RUNS = 400
+RUNS, TOGETHER = 400, 20
 MOST = 200
 """Rows and entries of indexes that may be read for a run, from its submission to its end; it takes about 75."""
 
@@ -28,6 +30,21 @@ async def test_no_statement_reads_what_other_runs_have_left(database: str) -> No
         await life.report(job, Status.COMPLETED)
         await life.end(lease)
     await store.close()  # what its connections have counted is told when they end
+    assert (await rows_read(database) - before) / RUNS < MOST
+
+
+async def test_nor_does_one_that_is_carried_out_for_many_runs(database: str) -> None:
+    store = await PostgresStore.open(database)
+    life = Life(store)
+    await life.register()
+    before = await rows_read(database)
+    for _ in range(RUNS // TOGETHER):
+        await life.submit(TOGETHER)
+        leases = await life.take(TOGETHER)
+        ending = [Ending(fence=lease.fence, outcome="completed", metrics={"acc": 1.0}) for lease in leases]
+        ends = [EndRun(lease.run_id, one, life.now, life.at, GRACE) for lease, one in zip(leases, ending, strict=True)]
+        assert await store.transact(ends) == [None] * TOGETHER
+    await store.close()
     assert (await rows_read(database) - before) / RUNS < MOST
 
 

@@ -136,12 +136,13 @@ class EndRun:
                 moves.append(asked._move(one, context))
         if ended:
             yield run_many("end_attempt", [asked._attempt(one) for asked, one in ended])
-        if artifacts := [
-            {"run_id": one.id, **msgspec.structs.asdict(artifact)}
+        # Of two with one name the last counts.
+        if artifacts := {
+            (one.id, artifact.name): {"run_id": one.id, **msgspec.structs.asdict(artifact)}
             for asked, one in ended
             for artifact in asked.ending.artifacts
-        ]:
-            yield run_many("put_artifact", artifacts)
+        }:
+            yield run_many("put_artifact", list(artifacts.values()))
         yield from life.let_go(freed)
         yield from life.move(moves)
         yield from _await_reports(silent)

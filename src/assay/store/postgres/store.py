@@ -38,12 +38,12 @@ class _Connection(asyncpg.Connection):
 
 
 async def _by_index(connection: Any) -> None:
-    """Have a new connection look rows up, and never read a table as a whole where there is an index: there always is.
+    """Have a new connection look rows up one by one, and read no table as a whole: there always is an index.
 
     A plan that is made while a table is small is kept until PostgreSQL counts the rows, once a minute; by then it would read
     what thousands of jobs have left, again and again. Behind a pooler no plan is kept.
     """
-    await connection.execute("SET enable_seqscan = off")
+    await connection.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
 
 
 class PostgresStore:
@@ -57,7 +57,7 @@ class PostgresStore:
         self._pool = pool
         self._url = address.url
         self._announcements = Announcements(address, self.signals, identity, redis)
-        self._writer = Writer(pool, self._announcements, self.changes)
+        self._writer = Writer(pool, self._announcements, self.changes, arrays=not address.pooled)
         self._horizon = Horizon(pool)
         self._long: set[type] = set()
         """Queries that take several statements."""

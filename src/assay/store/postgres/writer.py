@@ -59,8 +59,12 @@ class _Call(NamedTuple):
 class Writer:
     """Takes operations and commits them in groups, over connections of `pool`."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], announcements: Announcements, changes: Changes) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool[Any], announcements: Announcements, changes: Changes, *, arrays: bool = True
+    ) -> None:
+        """`arrays`: whether the connections keep statements that are prepared, so that one can be executed for many rows."""
         self._pool = pool
+        self._arrays = arrays
         self._announcements, self._changes = announcements, changes
         self._urgent: deque[_Call] = deque()
         self._normal: deque[_Call] = deque()
@@ -190,7 +194,7 @@ class Writer:
             await savepoint.start()
         result: list[Any] | AssayError
         try:
-            result = await drive(connection, unit, own)
+            result = await drive(connection, unit, own, arrays=self._arrays)
         except AssayError as refusal:
             result = refusal
         except CONFLICTS:
