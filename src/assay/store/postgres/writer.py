@@ -13,15 +13,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import asyncpg
 
 from assay.model.errors import AssayError, StoreUnavailable
 from assay.store.base import News, Operation, Signal
+from assay.store.calls import Call, Calls, deliver
 from assay.store.changes import Changes
 from assay.store.grouping import Unit, each_alone, units
 from assay.store.postgres.announcements import Announcements
@@ -31,8 +31,6 @@ from assay.store.postgres.drive import drive
 log = logging.getLogger(__name__)
 
 _GROUP = 256
-_TURNS = 3
-"""Turns of the event loop before a group is taken."""
 _TRIES = 5
 _STATEMENT_ERRORS = (
     asyncpg.DataError,
@@ -51,11 +49,6 @@ class _UndoGroup(Exception):
     """An operation of a group was refused, and there was no savepoint to go back to."""
 
 
-class _Call(NamedTuple):
-    operations: Sequence[Operation[Any]]
-    answer: asyncio.Future[list[Any]]
-
-
 class Writer:
     """Takes operations and commits them in groups, over connections of `pool`."""
 
@@ -66,55 +59,25 @@ class Writer:
         self._pool = pool
         self._arrays = arrays
         self._announcements, self._changes = announcements, changes
-        self._urgent: deque[_Call] = deque()
-        self._normal: deque[_Call] = deque()
-        self._arrived = asyncio.Event()
-        self._closing = False
+        self._calls = Calls()
         self.failure: AssayError | None = None
         """What the last group failed of; None once one has been written."""
         self._task = asyncio.create_task(self._work())
 
     def submit(self, operations: Sequence[Operation[Any]], urgent: bool) -> asyncio.Future[list[Any]]:
         """Queue operations; the future gets a result or an AssayError for each, after the commit."""
-        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        if self._closing:
-            answer.set_exception(StoreUnavailable(error="the server is stopping", remedy="wait for it to start again"))
-            return answer
-        (self._urgent if urgent else self._normal).append(_Call(operations, answer))
-        self._arrived.set()
-        return answer
+        return self._calls.submit(operations, urgent)
 
     async def close(self) -> None:
-        """Write what has been submitted."""
-        self._closing = True
-        self._arrived.set()
+        """Write what has been submitted, and take no more."""
+        self._calls.close()
         await self._task
 
     async def _work(self) -> None:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while group := await self._next():
-                for call, answer in zip(group, await self._commit(group), strict=True):
-                    if not call.answer.done():
-                        call.answer.set_result(answer)
-            if self._closing and not (self._urgent or self._normal):
-                return
+        while group := await self._calls.group(_GROUP):
+            deliver(group, await self._commit(group))
 
-    async def _next(self) -> list[_Call]:
-        """Return the next group. Whoever has just been answered gets as far as to be in it."""
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        return self._take()
-
-    def _take(self) -> list[_Call]:
-        group: list[_Call] = []
-        for calls in (self._urgent, self._normal):
-            while calls and len(group) < _GROUP:
-                group.append(calls.popleft())
-        return group
-
-    async def _commit(self, group: list[_Call]) -> list[list[Any]]:
+    async def _commit(self, group: list[Call]) -> list[list[Any]]:
         """Commit a group; return one list of results for each call."""
         calls = [call.operations for call in group]
         try:

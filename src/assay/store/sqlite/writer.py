@@ -15,16 +15,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
-from assay.model.errors import AssayError, StoreUnavailable
+from assay.model.errors import AssayError
 from assay.store.base import News, Operation, Signal
+from assay.store.calls import Call, Calls, deliver
 from assay.store.changes import Changes
 from assay.store.grouping import Unit, each_alone, units
 from assay.store.signals import LocalSignals
@@ -37,20 +37,12 @@ log = logging.getLogger(__name__)
 _GROUP = 512
 """Most calls in one transaction: bounds how long the first of them waits."""
 
-_TURNS = 3
-"""Turns of the event loop before a group is taken: requests that have come already get as far as to be in it."""
-
 _SLICE = 0.002
 """Seconds after which the writer lets the event loop do something else."""
 
 
 class _UndoGroup(Exception):
     """An operation was refused after it had written something, and there was no savepoint to go back to."""
-
-
-class _Call(NamedTuple):
-    operations: Sequence[Operation[Any]]
-    answer: asyncio.Future[list[Any]]
 
 
 class Writer:
@@ -60,10 +52,7 @@ class Writer:
         self._connection = connection
         self._path = path
         self._signals, self._changes = signals, changes
-        self._urgent: deque[_Call] = deque()
-        self._normal: deque[_Call] = deque()
-        self._arrived = asyncio.Event()
-        self._closing = False
+        self._calls = Calls()
         self._yield_at = 0.0
         self.commits = 0
         """Commits whose callers have been answered."""
@@ -81,18 +70,11 @@ class Writer:
 
     def submit(self, operations: Sequence[Operation[Any]], urgent: bool) -> asyncio.Future[list[Any]]:
         """Queue operations; the future gets a result or an AssayError for each, after the commit."""
-        answer: asyncio.Future[list[Any]] = self._loop.create_future()
-        if self._closing:
-            answer.set_exception(StoreUnavailable(error="the server is stopping", remedy="wait for it to start again"))
-            return answer
-        (self._urgent if urgent else self._normal).append(_Call(operations, answer))
-        self._arrived.set()
-        return answer
+        return self._calls.submit(operations, urgent)
 
     async def stop(self) -> None:
         """Write what has been submitted, and take no more."""
-        self._closing = True
-        self._arrived.set()
+        self._calls.close()
         await self._task
         self._disk.shutdown()
 
@@ -101,24 +83,11 @@ class Writer:
         self._connection.close()
 
     async def _work(self) -> None:
-        while not self._closing or self._urgent or self._normal:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._urgent or self._normal:
-                for _ in range(_TURNS):
-                    await asyncio.sleep(0)
-                group = self._take()
-                answers, news = await self._write(group)
-                self._deliver(group, answers, news)
+        while group := await self._calls.group(_GROUP):
+            answers, news = await self._write(group)
+            self._deliver(group, answers, news)
 
-    def _take(self) -> list[_Call]:
-        group: list[_Call] = []
-        for calls in (self._urgent, self._normal):
-            while calls and len(group) < _GROUP:
-                group.append(calls.popleft())
-        return group
-
-    async def _write(self, group: list[_Call]) -> tuple[list[list[Any]], list[News]]:
+    async def _write(self, group: list[Call]) -> tuple[list[list[Any]], list[News]]:
         """Run and commit a group; return one list of results for each call, and what there is to tell."""
         try:
             try:
@@ -149,7 +118,7 @@ class Writer:
         self._connection.execute("COMMIT")
         return perf_counter() - began
 
-    async def _run_all(self, group: list[_Call], *, savepoints: bool) -> tuple[list[list[Any]], list[News]]:
+    async def _run_all(self, group: list[Call], *, savepoints: bool) -> tuple[list[list[Any]], list[News]]:
         """Run a group in a new transaction; return results and news. Raises _UndoGroup, only without savepoints."""
         calls = [call.operations for call in group]
         answers: list[Any] = [None] * sum(map(len, calls))
@@ -221,11 +190,9 @@ class Writer:
         except sqlite3.Error:
             log.exception("the transaction could not be rolled back")
 
-    def _deliver(self, group: list[_Call], answers: list[list[Any]], news: list[News]) -> None:
+    def _deliver(self, group: list[Call], answers: list[list[Any]], news: list[News]) -> None:
         self.commits += 1
-        for call, answer in zip(group, answers, strict=True):
-            if not call.answer.done():
-                call.answer.set_result(answer)
+        deliver(group, answers)
         if news:
             self._signals.announce({one.topic for one in news if isinstance(one, Signal)})
             self._changes.tell([one for one in news if not isinstance(one, Signal)])
