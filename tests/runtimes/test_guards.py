@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from assay.runtimes import guards as guards_module
 from assay.runtimes import tree
-from assay.runtimes.guards import Guards
+from assay.runtimes.guards import Guard, Guards, NoGuard
 
 from .conftest import Programs, gone, parent, until_gone, worker_marker
 
@@ -90,6 +91,39 @@ async def test_an_idle_guard_that_is_killed_is_not_missed(programs: Programs) ->
     assert (await programs.run("exit 3")).code == 3
 
 
+@pytest.mark.parametrize("killed", [1, 2])
+async def test_a_new_guard_that_is_killed_before_it_has_begun_is_replaced(
+    killed: int, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = _killed_before_they_begin(killed, monkeypatch)
+    assert (await programs.run("exit 3")).code == 3
+    assert len(set(begun)) == killed + 1
+
+
+async def test_that_all_of_them_are_killed_passes(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        _killed_before_they_begin(1000, patched)
+        with pytest.raises(NoGuard, match="was killed"):
+            await programs.run("exit 3")
+    assert (await programs.run("exit 3")).code == 3
+
+
+def _killed_before_they_begin(count: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have the next `count` guards killed when they are to begin; return a list to which each that is to begin is added."""
+    begun: list[int] = []
+    begin = Guard.begin
+
+    async def killed(guard: Guard, request: bytes, descriptors: Sequence[int]) -> bool:
+        begun.append(guard.pid)
+        if len(begun) <= count:
+            os.kill(guard.pid, signal.SIGKILL)
+            await until_gone(guard.pid)
+        return await begin(guard, request, descriptors)
+
+    monkeypatch.setattr(Guard, "begin", killed)
+    return begun
+
+
 async def test_runs_go_on_when_the_spawner_is_killed(programs: Programs) -> None:
     running, program, guard = await _begun(programs)
     spawner = parent(guard)
@@ -140,7 +174,7 @@ _WORKER = """
 import asyncio, sys
 from pathlib import Path
 from assay import eventloop
-from assay.runtimes.guards import Guards
+from assay.runtimes.guards import Guard, Guards, NoGuard
 from tests.runtimes.conftest import Programs
 
 async def main():

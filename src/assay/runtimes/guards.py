@@ -25,10 +25,14 @@ _KEPT = ("LD_LIBRARY_PATH",)
 """Variables without which the interpreter might not start."""
 _CHUNK = 4096
 _TRIES = 3
-"""To get a new guard: the spawner may have been killed a moment ago, which shows in two ways."""
+"""To get a new guard: it, or the spawner, may have been killed a moment ago, which shows in three ways."""
 _HELLO_S = 20.0
 _PATIENCE_S = 7.0
 """With a guard that ends a run, beyond the run's grace: more than it has itself."""
+
+
+class NoGuard(OSError):
+    """No process can be started at this moment; later, or elsewhere, one can."""
 
 
 class Guard:
@@ -136,15 +140,15 @@ class Guards:
         self._starting = asyncio.Lock()
 
     async def start(self, program: Mapping[str, Any], descriptors: Sequence[int]) -> Guard:
-        """Have a guard start a program (see `launch.guard.Guard`); return that guard. Raises OSError if there is none."""
+        """Have a guard start a program (see `launch.guard.Guard`); return that guard. Raises NoGuard if there is none."""
         request = json.dumps(program).encode()
-        for _ in range(len(self._idle) + 1):
+        for _ in range(len(self._idle) + _TRIES):
             guard = self._idle.pop() if self._idle else await self._fork()
             self._busy.add(guard)
             if guard.reusable and await guard.begin(request, descriptors):
                 return guard
             self._give_up(guard)
-        raise OSError(errno.ECONNRESET, "the process that was to guard it was killed")
+        raise NoGuard(errno.ECONNRESET, "the process that was to guard it was killed")
 
     async def end(self, guard: Guard, marker: str, grace_s: float) -> int | None:
         """End the program of a guard if it has not ended, and all that came of it; return its exit code, None if not known.
@@ -187,7 +191,7 @@ class Guards:
                 spawner = self._spawner
             if guard := await spawner.fork():
                 return guard
-        raise OSError(errno.EAGAIN, "no process can be started now")
+        raise NoGuard(errno.EAGAIN, "no process can be started now")
 
 
 class _Spawner:

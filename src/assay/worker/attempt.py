@@ -26,6 +26,7 @@ from assay.gateway import (
 from assay.gateway.credentials import Credential, resolve
 from assay.model.protocol import FENCE_HEADER, RUN_HEADER, ArtifactRef, Ending, Holding, Lease
 from assay.model.submission import http_url
+from assay.runtimes.guards import NoGuard
 from assay.telemetry.redaction import Redactor
 from assay.worker import folders, machine
 from assay.worker.beginning import Beginning
@@ -99,6 +100,10 @@ class Attempt:
         except FileChanged as error:
             ending = failed(lease, "dataset_changed", str(error))
             ship.line(str(error))
+        except NoGuard as error:
+            text = f"The worker could not start a process for the run: {error.strerror}."
+            ending = failed(lease, "worker_error", text, temporary=True)
+            log.warning("run %s: %s", lease.run_id, error.strerror)
         except OSError as error:
             where = error.filename or place.runs_dir
             text = f"The worker could not prepare the run: {error.strerror or error} ({where}). Mend that and submit again."
