@@ -17,7 +17,7 @@ from assay.model.results import BenchmarkTest, Result
 from assay.model.scores import Criteria, job_test
 from assay.model.states import TERMINAL_JOBS, JobState, Status, job_state
 from assay.store import notices
-from assay.store.base import Row, Signal, Steps, change_each, job_topic, run, run_many
+from assay.store.base import Row, Signal, Steps, ask_each, change_each, job_topic, run, run_many
 from assay.store.changes import JobMoved, RunMoved
 from assay.store.exports import schedule
 from assay.store.history import event, record
@@ -131,7 +131,7 @@ def _tests(completed: Sequence[Tally]) -> Steps[dict[str, bytes]]:
     if not completed:
         return {}
     judged: dict[str, list[tuple[int, Criteria, BenchmarkTest]]] = {one.row["id"]: [] for one in completed}
-    for row in (yield run("judged_runs", jobs=listed(judged))):
+    for row in (yield ask_each("judged_runs", [{"job_id": job_id} for job_id in judged])):
         test = _result.decode(row["result"]).test
         if test is not None:
             judged[row["job_id"]].append((row["idx"], _context.decode(row["context"]).criteria, test))

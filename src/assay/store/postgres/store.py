@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # its library is an extra
 T = TypeVar("T")
 
 _POOL = 8
+_LOOKING_UP = ("enable_seqscan = off", "enable_hashjoin = off", "enable_mergejoin = off", "random_page_cost = 1.1")
 
 
 class _Connection(asyncpg.Connection):
@@ -38,12 +39,12 @@ class _Connection(asyncpg.Connection):
 
 
 async def _by_index(connection: Any) -> None:
-    """Have a new connection look rows up one by one, and read no table as a whole: there always is an index.
+    """Have a new connection look rows up one by one, and read no table or index as a whole: there always is one to look in.
 
     A plan that is made while a table is small is kept until PostgreSQL counts the rows, once a minute; by then it would read
     what thousands of jobs have left, again and again. Behind a pooler no plan is kept.
     """
-    await connection.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
+    await connection.execute("; ".join(f"SET {setting}" for setting in _LOOKING_UP))
 
 
 class PostgresStore:

@@ -56,7 +56,7 @@ DELETE FROM results WHERE run_id = :run_id
 -- name: judged_runs
 SELECT r.job_id, r.idx, p.context, x.result FROM runs r
 JOIN plans p ON p.run_id = r.id JOIN results x ON x.run_id = r.id
-WHERE r.job_id IN (SELECT value FROM json_each(:jobs)) ORDER BY r.job_id, r.idx
+WHERE r.job_id = :job_id ORDER BY r.idx
 
 -- name: put_artifact
 INSERT INTO artifacts (run_id, name, digest, size, media_type) VALUES (:run_id, :name, :digest, :size, :media_type)
