@@ -1,6 +1,6 @@
 """Lists, filters and the command line with 100,000 finished jobs in the store, and events of jobs with many benchmarks.
 
-    python -m benchmarks.scale [--jobs 100000] [--json FILE]
+    python -m benchmarks.scale [--database sqlite|postgresql] [--jobs 100000] [--json FILE]
 
 Every request of a case differs, so none is answered from a kept page. One connection, one request after another.
 """
@@ -21,13 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.postgres import cluster
 
+from assay import eventloop
 from assay.model.plan import Context, Model, Plan
 from assay.model.records import NewJob, NewRun
 from assay.model.results import Report, Result
 from assay.model.states import Status
 from assay.scheduler.identifiers import new_id, now, rfc3339
+from assay.store.base import Store
 from assay.store.jobs import CreateJob
+from assay.store.postgres import PostgresStore
 from assay.store.runs import ReportRun
 from assay.store.sqlite import SqliteStore
 from benchmarks import seed
@@ -42,11 +46,16 @@ _BENCHMARKS = (1, 10, 100, 1000)
 """Benchmarks of the jobs that events are sent for."""
 
 
-def fill(database: Path, jobs: int) -> None:
-    """Put finished jobs into a new database, through the operations that the server itself uses."""
+def fill(database: Path | str, jobs: int) -> None:
+    """Put finished jobs into a new database (a text: PostgreSQL's URL), through the operations that the server itself uses."""
 
     async def work() -> None:
-        store = SqliteStore(database, durable=False)
+        store: Store
+        if isinstance(database, Path):
+            database.parent.mkdir(parents=True)
+            store = SqliteStore(database, durable=False)
+        else:
+            store = await PostgresStore.open(database)
         for first in range(0, jobs, _AT_ONCE):
             made = [_job(i) for i in range(first, min(first + _AT_ONCE, jobs))]
             await store.transact([CreateJob(job, now()) for job in made])
@@ -56,8 +65,7 @@ def fill(database: Path, jobs: int) -> None:
                     raise answer
         await store.close()
 
-    database.parent.mkdir(parents=True)
-    asyncio.run(work())
+    eventloop.run(work())
 
 
 def _job(i: int) -> NewJob:
@@ -163,18 +171,25 @@ def processes(server: Server, repeats: int) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Lists and the command line with very many jobs.")
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=20, help="how often `assay jobs list` is started")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-bench-")))
+        postgres = stack.enter_context(cluster(durable=True)) if options.database == "postgresql" else None
+        database = postgres.create_database() if postgres else ""
+        url = postgres.url(database) if postgres else ""
         began, start = time.perf_counter(), now()
-        fill(folder / "data" / "assay.db", options.jobs)
+        fill(url or folder / "data" / "assay.db", options.jobs)
         middle = rfc3339((start + now()) // 2)
+        if postgres:
+            postgres.sql("VACUUM (ANALYZE)", database)  # as autovacuum does within a minute, at a moment of its own
         print(f"{options.jobs:,} finished jobs in {time.perf_counter() - began:.0f} s", file=sys.stderr)
         seed.write_catalogue(folder / "catalogue")
-        server = assay(folder, "--no-worker", "--catalog", str(folder / "catalogue"))
+        environment = {"ASSAY_DATABASE": url}
+        server = assay(folder, "--no-worker", "--catalog", str(folder / "catalogue"), environment=environment)
         stack.callback(server.stop)
         rows, figures = [], {}
         for name, queries in _cases(options.jobs, middle).items():
