@@ -47,7 +47,7 @@ _BENCHMARKS = (1, 10, 100, 1000)
 
 
 def fill(database: Path | str, jobs: int) -> None:
-    """Put finished jobs into a new database (a text: PostgreSQL's URL), through the operations that the server itself uses."""
+    """Put finished jobs into a new database, by the operations that the server itself uses. A text: PostgreSQL's URL."""
 
     async def work() -> None:
         store: Store
