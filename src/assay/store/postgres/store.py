@@ -27,8 +27,14 @@ if TYPE_CHECKING:  # its library is an extra
 
 T = TypeVar("T")
 
-_POOL = 8
-_LOOKING_UP = ("enable_seqscan = off", "enable_hashjoin = off", "enable_mergejoin = off", "random_page_cost = 1.1")
+_MOST_KEYED, _MOST_SCANNING = 5, 3
+"""Most connections for what is written and looked up by key, and for lists and aggregates."""
+
+_BY_INDEX = ("enable_seqscan = off", "random_page_cost = 1.1", "max_parallel_workers_per_gather = 0")
+"""Never read a table as a whole: there always is an index. To start workers takes longer than most pages."""
+
+_ONE_BY_ONE = (*_BY_INDEX, "enable_hashjoin = off", "enable_mergejoin = off")
+"""Nor an index: who comes with keys has few, however many rows there are."""
 
 
 class _Connection(asyncpg.Connection):
@@ -38,13 +44,25 @@ class _Connection(asyncpg.Connection):
         return ""
 
 
-async def _by_index(connection: Any) -> None:
-    """Have a new connection look rows up one by one, and read no table or index as a whole: there always is one to look in.
+async def _pool(address: Address, most: int, settings: Sequence[str]) -> asyncpg.Pool[Any]:
+    """Return connections that are made when they are needed, and kept, each with the settings of how to plan.
 
     A plan that is made while a table is small is kept until PostgreSQL counts the rows, once a minute; by then it would read
-    what thousands of jobs have left, again and again. Behind a pooler no plan is kept.
+    what thousands of jobs have left, again and again. Behind a pooler no plan is kept, and no setting.
     """
-    await connection.execute("; ".join(f"SET {setting}" for setting in _LOOKING_UP))
+
+    async def prepare(connection: Any) -> None:
+        await connection.execute("; ".join(f"SET {setting}" for setting in settings))
+
+    return await asyncpg.create_pool(
+        address.url,
+        min_size=0,
+        max_size=most,
+        max_inactive_connection_lifetime=0,
+        connection_class=_Connection,
+        init=None if address.pooled else prepare,
+        **address.options,
+    )
 
 
 class PostgresStore:
@@ -52,14 +70,21 @@ class PostgresStore:
 
     writes_alone = False
 
-    def __init__(self, pool: asyncpg.Pool[Any], address: Address, identity: str, redis: Redis | None = None) -> None:
+    def __init__(
+        self,
+        keyed: asyncpg.Pool[Any],
+        scanning: asyncpg.Pool[Any],
+        address: Address,
+        identity: str,
+        redis: Redis | None = None,
+    ) -> None:
         self.signals, self.changes = LocalSignals(), Changes()
         self.identity = identity
-        self._pool = pool
+        self._keyed, self._scanning = keyed, scanning
         self._url = address.url
         self._announcements = Announcements(address, self.signals, identity, redis)
-        self._writer = Writer(pool, self._announcements, self.changes, arrays=not address.pooled)
-        self._horizon = Horizon(pool)
+        self._writer = Writer(keyed, self._announcements, self.changes, arrays=not address.pooled)
+        self._horizon = Horizon(keyed)
         self._long: set[type] = set()
         """Queries that take several statements."""
 
@@ -69,22 +94,13 @@ class PostgresStore:
         address = Address.of(url)
         await migrate(address)
         named = await identity(address)
-        # Connections are made when they are needed, and kept.
-        pool = await asyncpg.create_pool(
-            address.url,
-            min_size=0,
-            max_size=_POOL,
-            max_inactive_connection_lifetime=0,
-            connection_class=_Connection,
-            init=None if address.pooled else _by_index,
-            **address.options,
-        )
-        return cls(pool, address, named, redis)
+        keyed = await _pool(address, _MOST_KEYED, _ONE_BY_ONE)
+        return cls(keyed, await _pool(address, _MOST_SCANNING, _BY_INDEX), address, named, redis)
 
     async def generation(self) -> str:
         """Return PostgreSQL's name for what can be seen at the moment: the same name, the same contents."""
         try:
-            return str(await self._pool.fetchval("SELECT pg_current_snapshot()::text"))
+            return str(await self._keyed.fetchval("SELECT pg_current_snapshot()::text"))
         except FAILURES as error:
             raise explain(error) from error
 
@@ -106,8 +122,15 @@ class PostgresStore:
 
     async def lookup(self, query: Operation[T]) -> T:
         """Answer a query by primary key."""
+        return await self._ask(self._keyed, query)
+
+    async def scan(self, query: Operation[T]) -> T:
+        """Answer a list or an aggregate."""
+        return await self._ask(self._scanning, query)
+
+    async def _ask(self, pool: asyncpg.Pool[Any], query: Operation[T]) -> T:
         try:
-            async with self._pool.acquire() as connection:
+            async with pool.acquire() as connection:
                 if type(query) not in self._long:
                     try:
                         return await drive(connection, query, [], single=True)
@@ -119,10 +142,6 @@ class PostgresStore:
         except FAILURES as error:
             raise explain(error) from error
 
-    async def scan(self, query: Operation[T]) -> T:
-        """Answer a list or an aggregate."""
-        return await self.lookup(query)
-
     async def horizon(self) -> int:
         """Return the highest number below which no transaction can still add an event."""
         try:
@@ -132,17 +151,18 @@ class PostgresStore:
 
     def announce(self, topics: Sequence[str]) -> None:
         """Wake whoever waits for `topics`, here at once, at other servers within moments."""
-        self._announcements.tell(self._pool, topics)
+        self._announcements.tell(self._keyed, topics)
 
     def connections(self) -> Connections:
         """Say how many connections of the pool there are; the one that listens is not of it."""
-        idle, name = self._pool.get_idle_size(), urlsplit(self._url).path.removeprefix("/")
-        return Connections("postgresql", name, self._pool.get_size() - idle, idle, self._pool.get_max_size())
+        pools, name = (self._keyed, self._scanning), urlsplit(self._url).path.removeprefix("/")
+        idle, most = sum(pool.get_idle_size() for pool in pools), sum(pool.get_max_size() for pool in pools)
+        return Connections("postgresql", name, sum(pool.get_size() for pool in pools) - idle, idle, most)
 
     async def size(self) -> int:
         """Return the bytes of the database with its indexes."""
         try:
-            return int(await self._pool.fetchval("SELECT pg_database_size(current_database())"))
+            return int(await self._keyed.fetchval("SELECT pg_database_size(current_database())"))
         except FAILURES as error:
             raise explain(error) from error
 
@@ -150,5 +170,6 @@ class PostgresStore:
         """Write what waits, then let go of the database."""
         await self._writer.close()
         await self._announcements.close()
-        with contextlib.suppress(*FAILURES):
-            await asyncio.wait_for(self._pool.close(), 5)
+        for pool in (self._keyed, self._scanning):
+            with contextlib.suppress(*FAILURES):
+                await asyncio.wait_for(pool.close(), 5)
