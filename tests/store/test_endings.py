@@ -6,12 +6,13 @@ import msgspec
 import pytest
 
 from assay.model.errors import StaleFence
-from assay.model.protocol import ArtifactRef
+from assay.model.protocol import ArtifactRef, Ending
 from assay.model.results import BenchmarkTest, Message, Result
 from assay.model.scores import Criteria, JobTest
 from assay.model.states import JobState, RunState, Status, Verdict
 from assay.store.queries import ArtifactsOfRun
 from assay.store.rows import report_of, result_of
+from assay.store.runs import EndRun
 
 from .life import DELAY, GRACE, LEASE, Life, holding
 
@@ -69,19 +70,38 @@ async def test_a_metric_of_any_size_is_kept(life: Life, value: int) -> None:
     assert result.metrics == {"acc": value}
 
 
+WEIGHED = [
+    Criteria("acc", threshold=0.5, weight=3.0),
+    Criteria("err", True, 0.5),
+    Criteria(),
+    Criteria("ms", True, 300.0),
+]
+MEASURED: list[dict[str, float]] = [{"acc": 0.8}, {"err": 0.2}, {"x": 1}, {"ms": 250}]
+SCORE = JobTest(0.8, 0.9, False, [3])
+
+
 async def test_the_jobs_score_weighs_every_benchmark_that_was_judged(life: Life) -> None:
-    criteria = [
-        Criteria("acc", threshold=0.5, weight=3.0),
-        Criteria("err", True, 0.5),
-        Criteria(),
-        Criteria("ms", True, 300.0),
-    ]
-    job = await life.submit(4, criteria=criteria, threshold=0.9)
+    job = await life.submit(4, criteria=WEIGHED, threshold=0.9)
     await life.register()
-    for lease, metrics in zip(await life.take(4), [{"acc": 0.8}, {"err": 0.2}, {"x": 1}, {"ms": 250}], strict=True):
+    for lease, metrics in zip(await life.take(4), MEASURED, strict=True):
         assert (await life.job(job)).test == b""
         await life.end(lease, metrics=metrics)
-    assert msgspec.json.decode((await life.job(job)).test, type=JobTest) == JobTest(0.8, 0.9, False, [3])
+    assert msgspec.json.decode((await life.job(job)).test, type=JobTest) == SCORE
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+async def test_it_is_the_same_when_the_last_of_them_end_at_once(life: Life, before: int) -> None:
+    job = await life.submit(4, criteria=WEIGHED, threshold=0.9)
+    await life.register()
+    ended = list(zip(await life.take(4), MEASURED, strict=True))
+    for lease, metrics in ended[:before]:
+        await life.end(lease, metrics=metrics)
+    ends = [
+        EndRun(lease.run_id, Ending(fence=lease.fence, outcome="completed", metrics=metrics), life.now, life.at, GRACE)
+        for lease, metrics in reversed(ended[before:])
+    ]
+    assert await life.store.transact(ends) == [None] * len(ends)
+    assert msgspec.json.decode((await life.job(job)).test, type=JobTest) == SCORE
 
 
 async def test_a_failed_run_says_what_the_engine_said(life: Life) -> None:

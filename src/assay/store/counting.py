@@ -29,13 +29,24 @@ _STATES: Final = {state.value: state for state in JobState}
 _COLUMNS: Final = {status: f"n_{status.value}" for status in Status}
 
 
+class Judged(NamedTuple):
+    """What a run was to be judged by, and its test, if it was."""
+
+    criteria: Criteria
+    test: BenchmarkTest | None
+
+
 class Moved(NamedTuple):
-    """A run as it was, its public status from `now` on, and the seconds that it took, if it ended of itself."""
+    """A run as it was, its public status from `now` on, and the seconds that it took, if it ended of itself.
+
+    `judged`: None where nobody has its criteria in hand.
+    """
 
     before: Run
     status: Status
     now: int
     seconds: float | None = None
+    judged: Judged | None = None
 
     @property
     def counts(self) -> bool:
@@ -128,28 +139,46 @@ def _row(one: Tally, test: bytes, exports: bytes) -> dict[str, Any]:
 
 def _tests(completed: Sequence[Tally]) -> Steps[dict[str, bytes]]:
     """Return the JSON of the weighted tests of completed jobs, by id; empty where no benchmark was judged."""
-    if not completed:
-        return {}
-    judged: dict[str, list[tuple[int, Criteria, BenchmarkTest]]] = {one.row["id"]: [] for one in completed}
-    for row in (yield ask_each("judged_runs", [{"job_id": job_id} for job_id in judged])):
-        test = _result.decode(row["result"]).test
-        if test is not None:
-            judged[row["job_id"]].append((row["idx"], _context.decode(row["context"]).criteria, test))
-    verdicts = {one.row["id"]: job_test(judged[one.row["id"]], one.row["threshold"]) for one in completed}
-    return {job_id: encode(verdict) if verdict else b"" for job_id, verdict in verdicts.items()}
+    judged = {one.row["id"]: _in_hand(one) for one in completed}
+    asked = {job_id: list[tuple[int, Criteria, BenchmarkTest]]() for job_id, runs in judged.items() if runs is None}
+    if asked:
+        for row in (yield ask_each("judged_runs", [{"job_id": job_id} for job_id in asked])):
+            test = _result.decode(row["result"]).test
+            if test is not None:
+                asked[row["job_id"]].append((row["idx"], _context.decode(row["context"]).criteria, test))
+    tests = {}
+    for one in completed:
+        job_id = one.row["id"]
+        verdict = job_test(asked.get(job_id) or judged[job_id] or (), one.row["threshold"])
+        tests[job_id] = encode(verdict) if verdict else b""
+    return tests
+
+
+def _in_hand(one: Tally) -> list[tuple[int, Criteria, BenchmarkTest]] | None:
+    """Return the benchmarks of a job that were judged, if all its runs have just been; else None."""
+    if len(one.moved) < sum(one.counts.values()):
+        return None
+    found = []
+    for moved in sorted(one.moved, key=lambda moved: moved.before.index):
+        if moved.judged is None:
+            return None
+        if moved.judged.test:
+            found.append((moved.before.index, moved.judged.criteria, moved.judged.test))
+    return found
 
 
 def _tell(one: Tally, test: bytes) -> Steps[None]:
     """Tell those who count what became of a job and its runs, and put the notices of it into the outbox."""
-    row, moved = one.row, [run for run in one.moved if run.counts]
-    for before, status, _, seconds in moved:
-        yield RunMoved(row["tenant"], before.provider_id, before.benchmark_id, status, seconds)
+    row, moved = one.row, [each for each in one.moved if each.counts]
+    for each in moved:
+        before = each.before
+        yield RunMoved(row["tenant"], before.provider_id, before.benchmark_id, each.status, each.seconds)
     if one.changes:
         age_s = (one.now - row["created_at"]) / 1_000_000
         yield JobMoved(row["tenant"], row["first_provider"], row["collection"], one.before, one.state, age_s)
     if row["watched"]:
         version = row["version"] + 1
-        news = notices.of_runs(row, ((run.before, run.status) for run in moved), one.now, version)
+        news = notices.of_runs(row, ((each.before, each.status) for each in moved), one.now, version)
         if one.changes:
             news.append(notices.of_state(row, one.state, one.now, version, test))
         yield from notices.tell(row["id"], row["tenant"], news, one.now)

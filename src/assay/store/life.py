@@ -15,9 +15,10 @@ import msgspec
 from assay.model.errors import JobIsTerminal
 from assay.model.records import Run
 from assay.model.results import Message, Report, Result, took_s
+from assay.model.scores import Criteria
 from assay.model.states import TERMINAL_RUNS, Cause, RunState, Status, Verdict, permitted, public_status
 from assay.store.base import QUEUE, SLOTS, Signal, Steps, change_each, run_many, worker_topic
-from assay.store.counting import Moved, hold, recount, told_anew
+from assay.store.counting import Judged, Moved, hold, recount, told_anew
 from assay.store.history import event
 from assay.store.rows import encode, report_of
 
@@ -32,7 +33,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `keep_lease`: the worker still has to stop the process; it keeps its claim on the slot until it says so. `delay`, in
     microseconds, is how long a run that goes back to the queue must wait. `report` and `result` None: they stay as they are.
-    `data` is more for the event to say.
+    `criteria`: what the result was judged by, if it was. `data` is more for the event to say.
     """
 
     before: Run
@@ -42,6 +43,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     verdict: Verdict | None = None
     report: Report | None = None
     result: Result | None = None
+    criteria: Criteria | None = None
     keep_lease: bool = False
     delay: int = 0
     data: Mapping[str, Any] = {}
@@ -99,7 +101,8 @@ def move(moves: Sequence[Move], cancelled: Collection[str] = ()) -> Steps[None]:
 
 def _moved(one: Move, report: Report) -> Moved:
     seconds = took_s(report, one.now) if one.to is RunState.COMPLETED or one.to is RunState.FAILED else None
-    return Moved(one.before, public_status(one.to, report.running), one.now, seconds)
+    judged = Judged(one.criteria, one.result.test) if one.criteria and one.result else None
+    return Moved(one.before, public_status(one.to, report.running), one.now, seconds, judged)
 
 
 def _row(one: Move, report: Report, status: Status) -> dict[str, Any]:

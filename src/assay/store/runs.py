@@ -13,7 +13,7 @@ from assay.model.plan import Context
 from assay.model.protocol import Ending
 from assay.model.records import Run
 from assay.model.results import Message, Report, Result, full_schema, merge
-from assay.model.scores import judge
+from assay.model.scores import Criteria, judge
 from assay.model.states import (
     HELD,
     TERMINAL_JOBS,
@@ -35,13 +35,14 @@ RETRY_DELAY = 1_000_000
 _context = msgspec.json.Decoder(Context)
 
 
-def _judged(context: bytes, report: Report, result: Result) -> tuple[Report, Result]:
-    """Return report and result with the benchmark's test, and a warning where its criteria could not be applied."""
-    test, warning = judge(_context.decode(context).criteria, result.metrics)
+def _judged(context: bytes, report: Report, result: Result) -> tuple[Report, Result, Criteria]:
+    """Return report and result with the benchmark's test, a warning where its criteria could not be applied, and those."""
+    criteria = _context.decode(context).criteria
+    test, warning = judge(criteria, result.metrics)
     if warning and report.warning_message is None:
         report = msgspec.structs.replace(report, warning_message=warning)
     schema = full_schema(result.metrics, result.metrics_schema)
-    return report, msgspec.structs.replace(result, test=test, metrics_schema=schema)
+    return report, msgspec.structs.replace(result, test=test, metrics_schema=schema), criteria
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,8 @@ class EndRun:
             additional_info=ending.additional_info,
             artifacts={artifact.name: {"digest": artifact.digest, "size": artifact.size} for artifact in ending.artifacts},
         )
-        report, result = _judged(context, report, result)
-        return self._finished(one, RunState.COMPLETED, report, result)
+        report, result, criteria = _judged(context, report, result)
+        return self._finished(one, RunState.COMPLETED, report, result, criteria)
 
     def _failed(self, one: Run) -> life.Move:
         ending = self.ending
@@ -191,9 +192,18 @@ class EndRun:
         result = Result(metrics=ending.metrics, additional_info=ending.additional_info) if ending.metrics else None
         return self._finished(one, RunState.FAILED, report, result)
 
-    def _finished(self, one: Run, to: RunState, report: Report, result: Result | None) -> life.Move:
+    def _finished(
+        self, one: Run, to: RunState, report: Report, result: Result | None, criteria: Criteria | None = None
+    ) -> life.Move:
         return life.Move(
-            before=one, cause=Cause.FINISH, to=to, now=self.now, verdict=Verdict.ENGINE, report=report, result=result
+            before=one,
+            cause=Cause.FINISH,
+            to=to,
+            now=self.now,
+            verdict=Verdict.ENGINE,
+            report=report,
+            result=result,
+            criteria=criteria,
         )
 
 
@@ -293,9 +303,9 @@ class ReportRun:
         report = merge(before, self.report)
         if not report.completed_at:
             report = msgspec.structs.replace(report, completed_at=self.at)
-        result = self.result or Result()
+        result, criteria = self.result or Result(), None
         if self.status is Status.COMPLETED or result.metrics:
-            report, result = _judged(context, report, result)
+            report, result, criteria = _judged(context, report, result)
         return life.Move(
             before=one,
             cause=Cause.REPORT,
@@ -304,6 +314,7 @@ class ReportRun:
             verdict=Verdict.ADAPTER,
             report=report,
             result=result,
+            criteria=criteria,
             keep_lease=one.state in HELD,
         )
 
