@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 FEWEST: Final = 3
-"""Sets of parameters from which on it pays."""
+"""Sets of parameters; fewer are executed one by one, in one way there and back."""
 
 _MOST: Final = 1000
 """Sets of parameters of one statement."""

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import TypeVar
 
 from assay.store.base import Each, News, NotChanged, Operation, Row, Statement, TooManyStatements
-from assay.store.sqlite.several import ask_each, execute_each
+from assay.store.sqlite.several import execute_each
 from assay.store.statements import statements
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ def paced(connection: sqlite3.Connection, operation: Operation[T], news: list[Ne
                 if step.many is None:
                     rows = connection.execute(sql, step.parameters).fetchall()
                 elif step.each is Each.ASKS:
-                    rows = ask_each(connection, sql, step.many)
+                    rows = [row for one in step.many for row in connection.execute(sql, one).fetchall()]
                 else:
                     rows = []
                     changed = execute_each(connection, sql, step.many)

@@ -14,8 +14,6 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from assay.store.base import Row
-
 _TOGETHER = 16
 """Rows of one INSERT. More gain little, and each number of rows is a statement of its own to SQLite."""
 
@@ -53,12 +51,3 @@ def execute_each(connection: sqlite3.Connection, sql: str, many: Sequence[Mappin
     if first < len(every):
         changed += connection.executemany(form.sql, every[first:]).rowcount
     return changed
-
-
-def ask_each(connection: sqlite3.Connection, sql: str, many: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Execute a statement once with each of `many`; return the rows of all answers, in that order."""
-    form, execute = _form(sql), connection.execute
-    rows: list[Row] = []
-    for one in many:
-        rows += execute(form.sql, form.ordered(one)).fetchall()
-    return rows
