@@ -113,7 +113,7 @@ def _check(made: Fleet, load: Load, numbers: invariants.Numbers, options: Option
         if wrong:
             stories.append(one.story)
     if options.fair_share:
-        for text in invariants.fair(seen, made.slots):
+        for text in invariants.fair(seen, made.slots, journal.promises):
             journal.violated(text)
     for part in made.servers.values():
         part.start()

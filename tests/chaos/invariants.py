@@ -168,18 +168,24 @@ def possible(seen: Seen) -> Iterator[str]:
         yield f"the history leaves the job {last[-1:]}, and it is {seen.job.state}"
 
 
-def fair(seen: Sequence[Seen], slots: int) -> Iterator[str]:
+def fair(seen: Sequence[Seen], slots: int, promises: Mapping[str, Promise]) -> Iterator[str]:
     """A tenant's first run waits for no more of others' leases than there are slots, however many of theirs are queued.
 
     Counted are the leases of others between the submission and the first lease of a job, for tenants that had nothing queued
-    or leased at its submission: by the numbers of events, since clocks jump. A job that was submitted while the server's
-    clock was ahead is due only when it is noticed that the clock was put back, half a second later, and does not count.
+    or leased at its submission: by the numbers of events, since clocks jump. A deleted job has left no events; its tenant
+    may have had something queued or leased from when it was asked for until it was seen to have ended. A job that was
+    submitted while the server's clock was ahead is due only when it is noticed that the clock was put back, half a second
+    later, and does not count.
     """
+    gone = [one for one in promises.values() if one.deleting]
     leases = [(event.seq, item.job.tenant) for item in seen for event in item.events if event.type == "run.leased"]
     for item in seen:
         made = item.events[0].seq
         mine = [one for one in seen if one.job.tenant == item.job.tenant and one is not item]
         if any(other.events[0].seq < made < other.events[-1].seq for other in mine):
+            continue
+        promise = promises.get(item.job.id)
+        if any(one.tenant == item.job.tenant and (promise is None or _met(one, promise)) for one in gone):
             continue
         first = next((event for event in item.events if event.type == "run.leased"), None)
         if first is None or first.at < item.events[0].at:
@@ -187,3 +193,8 @@ def fair(seen: Sequence[Seen], slots: int) -> Iterator[str]:
         passed = [seq for seq, tenant in leases if tenant != item.job.tenant and made < seq < first.seq]
         if len(passed) > slots:
             yield f"job {item.job.id} waited for {len(passed)} leases of others, and there are {slots} slots"
+
+
+def _met(earlier: Promise, later: Promise) -> bool:
+    """Whether a job may have been open when another was made."""
+    return earlier.asked < later.at and (earlier.over is None or earlier.over > later.asked)

@@ -30,7 +30,12 @@ class Promise:
     name: str
     tenant: str
     benchmarks: list[dict[str, Any]]
+    asked: float
+    """When it was first asked for."""
     at: float
+    """When that was acknowledged."""
+    over: float | None = None
+    """When it was first known to have ended, or was deleted."""
     cancelling: bool = False
     """Somebody has asked to cancel it, or one of its benchmarks, whatever the answer was."""
     cancelled: bool = False

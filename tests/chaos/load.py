@@ -118,10 +118,11 @@ class Load:
         model = {"url": self._fleet.model_url, "name": "practice"}
         body = {"name": name, "model": model, "benchmarks": benchmarks, "tags": ["chaos"]}
         self.submitted[name] += 1
+        asked = self._journal.now()
         _, answer = self.ask(
             rng, "POST", _JOBS, body, accept={202}, **{"Idempotency-Key": f"key of {name}", "X-Tenant": tenant}
         )
-        self._journal.promise(Promise(answer["resource"]["id"], name, tenant, benchmarks, self._journal.now()))
+        self._journal.promise(Promise(answer["resource"]["id"], name, tenant, benchmarks, asked, self._journal.now()))
 
     def _report(self, rng: random.Random, tenant: str) -> None:
         waiting = [one for one in self._journal.alive() if len(one.reports) < _by_hand(one)]
@@ -165,6 +166,7 @@ class Load:
             promise = rng.choice(ended)
             name = f"again {rng.randrange(1 << 32):08x}"
             self.submitted[name] += 1
+            asked = self._journal.now()
             status, answer = self.ask(
                 rng,
                 "POST",
@@ -174,8 +176,8 @@ class Load:
                 **{"X-Tenant": promise.tenant},
             )
             if status == 202:
-                made = answer["resource"]["id"]
-                self._journal.promise(Promise(made, name, promise.tenant, promise.benchmarks, self._journal.now()))
+                made, at = answer["resource"]["id"], self._journal.now()
+                self._journal.promise(Promise(made, name, promise.tenant, promise.benchmarks, asked, at))
 
     def _delete(self, rng: random.Random, tenant: str) -> None:
         promises = list(self._journal.alive())
@@ -190,6 +192,7 @@ class Load:
                 **{"X-Tenant": promise.tenant},
             )
             promise.deleted = True
+            promise.over = promise.over or self._journal.now()
             self._journal.note("deleted", id=promise.id)
 
     def _read(self, rng: random.Random, tenant: str) -> None:
@@ -211,6 +214,7 @@ class Load:
             state = answer["status"]["state"]
             if state in TERMINAL:
                 self._seen[promise.id] = state
+                promise.over = promise.over or self._journal.now()
                 for index in range(len(promise.benchmarks)):  # whoever stands there for it may go
                     (self._fleet.notes / f"{promise.id}.{index}").touch()
 

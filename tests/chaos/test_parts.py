@@ -20,6 +20,7 @@ from assay.model.states import JobState
 from .clocks import Clock
 from .disks import Disk, mountable
 from .invariants import Seen, fair
+from .journal import Promise
 from .networks import Network, Relay, namespaces_work
 from .plan import plan
 
@@ -153,5 +154,14 @@ def _seen(number: int, tenant: str, created: int, leased: int) -> Seen:
 
 def test_an_unfair_wait_is_found() -> None:
     crowd = [_seen(number, "red", number, 10 * (number + 1)) for number in range(10)]
-    assert list(fair([*crowd, _seen(99, "blue", 15, 41)], slots=3)) == []
-    assert list(fair([*crowd, _seen(99, "blue", 15, 51)], slots=3)) != []
+    assert list(fair([*crowd, _seen(99, "blue", 15, 41)], 3, {})) == []
+    assert list(fair([*crowd, _seen(99, "blue", 15, 51)], 3, {})) != []
+
+
+@pytest.mark.parametrize(("over", "found"), [(10.5, True), (11.5, False), (None, False)])
+def test_a_wait_behind_a_deleted_job_of_the_same_tenant_is_not_unfair(over: float | None, found: bool) -> None:
+    crowd = [_seen(number, "red", number, 10 * (number + 1)) for number in range(10)]
+    late = Promise("j99", "late", "blue", [], asked=11.0, at=12.0)
+    deleted = Promise("j100", "early", "blue", [], asked=9.0, at=10.0, over=over, deleting=True)
+    told = list(fair([*crowd, _seen(99, "blue", 15, 51)], 3, {one.id: one for one in (late, deleted)}))
+    assert bool(told) is found
