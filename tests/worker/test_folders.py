@@ -54,6 +54,16 @@ def test_a_kept_folder_counts_from_the_end_of_its_attempt_and_holds_no_token(tmp
     assert sorted(path.name for path in folder.iterdir()) == ["meta"]
 
 
+def test_a_worker_that_keeps_nothing_removes_what_is_from_the_future_of_a_clock_that_was_put_back(tmp_path: Path) -> None:
+    (tmp_path / "run.1").mkdir()
+    ahead = time.time() + 3 * 3600
+    os.utime(tmp_path / "run.1", (ahead, ahead))
+    folders.sweep(tmp_path, 3600.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.1"]
+    folders.sweep(tmp_path, 0.0)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_sweep_removes_what_was_left_long_ago_and_nobody_works_in(tmp_path: Path) -> None:
     old, busy, young = attempt(tmp_path, "a.1", 7200), attempt(tmp_path, "b.1", 7200), attempt(tmp_path, "c.1", 60)
     folders.sweep(tmp_path, 3600.0, {busy})

@@ -55,8 +55,11 @@ def leave(folder: Path, keep_s: float) -> None:
 
 
 def sweep(runs_dir: Path, keep_s: float, busy: Container[Path] = ()) -> None:
-    """Remove the folders below `runs_dir` that were left more than `keep_s` seconds ago, except those that are `busy`."""
+    """Remove the folders below `runs_dir` that were left more than `keep_s` seconds ago, except those that are `busy`.
+
+    0: all others, also those that by this clock will only be left, since clocks are put back.
+    """
     for folder in runs_dir.glob("*"):
         with contextlib.suppress(FileNotFoundError):  # its attempt was quicker
-            if folder not in busy and time.time() - folder.stat().st_mtime >= keep_s:
+            if folder not in busy and (not keep_s or time.time() - folder.stat().st_mtime >= keep_s):
                 shutil.rmtree(folder, ignore_errors=True)
