@@ -24,7 +24,7 @@ from .life import Life
 
 NAMES = ["a", "b", "a,b", "", "ü|€", "a%_'\""]
 OWNERS = ["", "ann", "bob"]
-TAGS = ["x", "y", "z", "with space"]
+TAGS = ["x", "y", "z", "with space", "€" * 128]  # with three others the last is too long to be kept beside them
 EXPERIMENTS = ["", "e1", "e2"]
 MODELS = ["m", "org/m"]
 COLLECTIONS = ["", "c1"]

@@ -28,6 +28,7 @@ from assay.store.statements import statements
 from tests.postgres import Cluster
 
 from .life import LEASE, Life, new_job
+from .tagged import TAGGED, kept, with_x_and_y
 
 
 class _Random:
@@ -51,6 +52,34 @@ async def servers(database: str) -> AsyncIterator[tuple[Life, Life]]:
 async def test_servers_that_start_together_make_the_schema_once(database: str) -> None:
     made = await asyncio.gather(*(migrate(Address.of(database)) for _ in range(6)))
     assert sorted(name for names in made for name in names) == [migration.name for migration in available("postgres")]
+
+
+async def test_tags_that_were_there_before_are_found_together(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = available("postgres")
+    monkeypatch.setattr(
+        "assay.store.postgres.migrations.outstanding",
+        lambda _, applied, __: [one for one in every if one.number not in applied and one.number < 13],
+    )
+    await migrate(Address.of(database))
+    monkeypatch.undo()
+    connection = await asyncpg.connect(database)
+    await connection.execute(TAGGED)
+    await connection.close()
+    store = await PostgresStore.open(database)
+    assert await kept(store) == {"few": {",x,y,"}, "many": {""}, "one": {",x,"}}
+    assert await with_x_and_y(store) == ["many", "few"]
+    await store.close()
+
+
+async def test_no_text_is_compared_by_the_rules_of_a_language(database: str) -> None:
+    await migrate(Address.of(database))
+    connection = await asyncpg.connect(database)
+    found = await connection.fetch(
+        """SELECT table_name, column_name, collation_name FROM information_schema.columns
+        WHERE table_schema = current_schema() AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'"""
+    )
+    await connection.close()
+    assert {row["table_name"] for row in found} == {"schema_migrations"}
 
 
 async def test_what_one_server_writes_the_other_sees_and_is_told(servers: tuple[Life, Life]) -> None:

@@ -15,6 +15,7 @@ from assay.store.sqlite.connection import connect
 from assay.store.sqlite.migrations import migrate
 
 from .life import Life
+from .tagged import TAGGED, kept, with_x_and_y
 
 
 def ledger(path: Path) -> list[tuple[Any, ...]]:
@@ -140,13 +141,28 @@ async def test_tables_that_are_made_anew_keep_their_rows_and_what_refers_to_them
     assert "0010_cheap_checks.sql" in migrate_again(path)
     connection = connect(path)
     for table, rows in before.items():
-        assert contents(connection, table) == rows, table
+        assert [one | row for one, row in zip(contents(connection, table), rows, strict=True)] == contents(connection, table)
     assert contents(connection, "job_counts") == counts
     connection.execute("UPDATE jobs SET state = 'cancelled' WHERE id = 'j'")
     assert {(row["state"], row["n"]) for row in contents(connection, "job_counts")} == {("pending", 0), ("cancelled", 1)}
     connection.execute("DELETE FROM jobs")
     assert all(contents(connection, table) == [] for table in before)
     connection.close()
+
+
+async def test_tags_that_were_there_before_are_found_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "assay.db"
+    every = migrations.available("sqlite")
+    monkeypatch.setattr("assay.store.sqlite.migrations.outstanding", lambda *_: [one for one in every if one.number < 13])
+    connection = connect(path)
+    migrate(connection, path)
+    connection.executescript(TAGGED)
+    connection.close()
+    monkeypatch.undo()
+    store = SqliteStore(path)
+    assert await kept(store) == {"few": {",x,y,"}, "many": {""}, "one": {",x,"}}
+    assert await with_x_and_y(store) == ["many", "few"]
+    await store.close()
 
 
 def contents(connection: sqlite3.Connection, table: str) -> list[dict[str, Any]]:

@@ -24,6 +24,9 @@ from assay.store.rows import encode, listed, report_of, run_of
 
 _plan = msgspec.json.Decoder(Plan)
 
+_MOST_TOGETHER = 400
+"""Most bytes of all tags of a job that each of them is kept with."""
+
 
 @dataclass(frozen=True)
 class JobOfKey:
@@ -103,7 +106,7 @@ class CreateJob:
         jobs = [(asked.job, asked.now) for asked in new]
         watched = yield ask_each("insert_job", [_job_row(job, now) for job, now in jobs])
         yield run_many("insert_job_spec", [{"job_id": job.id, "spec": job.spec} for job, _ in jobs])
-        if tags := [{"tenant": job.tenant, "tag": tag, "job_id": job.id} for job, _ in jobs for tag in job.tags]:
+        if tags := [row for job, _ in jobs for row in _tag_rows(job)]:
             yield run_many("insert_job_tag", tags)
         if keys := [
             {"tenant": one.job.tenant, "key": one.job.idempotency_key, "digest": one.job.posted, "job_id": one.job.id}
@@ -125,6 +128,14 @@ class CreateJob:
             first = job.runs[0].plan
             yield JobMoved(job.tenant, first.provider_id, job.collection, None, JobState.PENDING, 0.0)
             yield JobActed("created", first.runtime, job.tenant)
+
+
+def _tag_rows(job: NewJob) -> list[dict[str, Any]]:
+    """Return the tags of a job as the parameters of `insert_job_tag`. No tag has a comma."""
+    all_tags = f",{','.join(job.tags)},"
+    if len(all_tags.encode()) > _MOST_TOGETHER:
+        all_tags = ""
+    return [{"tenant": job.tenant, "tag": tag, "job_id": job.id, "all_tags": all_tags} for tag in job.tags]
 
 
 def _job_row(job: NewJob, now: int) -> dict[str, Any]:

@@ -176,14 +176,18 @@ def _compose(where: JobFilter) -> _Composed:
 
     def restrict(column: str, values: tuple[str, ...], negated: bool = False) -> None:
         name = f"values_{len(parameters)}"
+        each = {f"{name}_{i}": value for i, value in enumerate(values)}
         if len(values) > _MOST_VALUES:
             parameters[name] = msgspec.json.encode(values).decode()
             listed = f"SELECT value FROM json_each(:{name})"
         else:
-            each = {f"{name}_{i}": value for i, value in enumerate(values)}
             parameters.update(each)
             listed = ", ".join(f":{one}" for one in each)
         condition = sql[f"only_{column}"].replace(":values", listed)
+        if column == leading == "tag" and len(values) <= _MOST_VALUES:
+            parameters.update({f"{one}_between": f",{value}," for one, value in each.items()})
+            found = " OR ".join(f"instr(t.all_tags, :{one}_between) > 0" for one in each)
+            condition = sql["only_other_tag"].replace("{only_tag}", condition).replace("{found}", found)
         conditions.append(f"NOT ({condition})" if negated else f"({condition})")
 
     leading, leads = _leading(where)

@@ -25,7 +25,7 @@ def translate(sql: str) -> tuple[str, tuple[str, ...]]:
     sql = _AMONG.sub(r"= ANY (ARRAY(\1))", sql)
     sql = _UNFOLD.sub(r"jsonb_array_elements_text(CAST(\1 AS jsonb)) AS listed(value)", sql)
     sql = _LONG_TEXT.sub(r"left(\1, 200) = left(\2, 200) AND \1 = \2", sql)
-    sql = _INDEX_HINT.sub("", sql).replace("CROSS JOIN", "JOIN")
+    sql = _INDEX_HINT.sub("", sql).replace("CROSS JOIN", "JOIN").replace("instr(", "strpos(")
     names: list[str] = []
 
     def number(match: re.Match[str]) -> str:

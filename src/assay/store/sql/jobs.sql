@@ -9,7 +9,7 @@ RETURNING {watched} AS watched
 INSERT INTO job_specs (job_id, spec) VALUES (:job_id, :spec)
 
 -- name: insert_job_tag
-INSERT INTO job_tags (tenant, tag, job_id) VALUES (:tenant, :tag, :job_id) ON CONFLICT DO NOTHING
+INSERT INTO job_tags (tenant, tag, job_id, all_tags) VALUES (:tenant, :tag, :job_id, :all_tags) ON CONFLICT DO NOTHING
 
 -- name: insert_idempotency_key
 INSERT INTO idempotency_keys (tenant, key, digest, job_id) VALUES (:tenant, :key, :digest, :job_id)

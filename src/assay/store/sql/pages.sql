@@ -66,5 +66,8 @@ j.collection IN (:values)
 -- name: only_tag
 EXISTS (SELECT 1 FROM job_tags o WHERE o.tenant = :tenant AND o.job_id = {id} AND o.tag IN (:values))
 
+-- name: only_other_tag
+CASE t.all_tags WHEN '' THEN {only_tag} ELSE {found} END
+
 -- name: size_of_tag
 SELECT count(*) AS n FROM (SELECT 1 FROM job_tags WHERE tenant = :tenant AND tag = :tag LIMIT :most) b

@@ -1,0 +1,1 @@
+-- Nothing to do here: unlike PostgreSQL, SQLite compares texts byte by byte unless it is told otherwise.
