@@ -23,7 +23,7 @@ from assay.store.postgres import PostgresStore
 from assay.store.postgres.address import Address
 from assay.store.postgres.migrations import migrate
 from assay.store.postgres.translate import arguments, translate
-from assay.store.queries import JobVersion
+from assay.store.queries import JobCounts, JobVersion
 from assay.store.statements import statements
 from tests.postgres import Cluster
 
@@ -54,7 +54,9 @@ async def test_servers_that_start_together_make_the_schema_once(database: str) -
     assert sorted(name for names in made for name in names) == [migration.name for migration in available("postgres")]
 
 
-async def test_tags_that_were_there_before_are_found_together(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_jobs_that_were_there_before_are_counted_and_found_by_several_tags(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     every = available("postgres")
     monkeypatch.setattr(
         "assay.store.postgres.migrations.outstanding",
@@ -68,6 +70,7 @@ async def test_tags_that_were_there_before_are_found_together(database: str, mon
     store = await PostgresStore.open(database)
     assert await kept(store) == {"few": {",x,y,"}, "many": {""}, "one": {",x,"}}
     assert await with_x_and_y(store) == ["many", "few"]
+    assert await store.scan(JobCounts()) == [("t", "pending", 3)]
     await store.close()
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from assay.model.errors import StoreUnusable
 from assay.store import migrations
+from assay.store.queries import JobCounts
 from assay.store.sqlite import SqliteStore
 from assay.store.sqlite.connection import connect
 from assay.store.sqlite.migrations import migrate
@@ -150,7 +151,9 @@ async def test_tables_that_are_made_anew_keep_their_rows_and_what_refers_to_them
     connection.close()
 
 
-async def test_tags_that_were_there_before_are_found_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_jobs_that_were_there_before_are_counted_and_found_by_several_tags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "assay.db"
     every = migrations.available("sqlite")
     monkeypatch.setattr("assay.store.sqlite.migrations.outstanding", lambda *_: [one for one in every if one.number < 13])
@@ -162,6 +165,7 @@ async def test_tags_that_were_there_before_are_found_together(tmp_path: Path, mo
     store = SqliteStore(path)
     assert await kept(store) == {"few": {",x,y,"}, "many": {""}, "one": {",x,"}}
     assert await with_x_and_y(store) == ["many", "few"]
+    assert await store.scan(JobCounts()) == [("t", "pending", 3)]
     await store.close()
 
 

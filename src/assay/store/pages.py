@@ -2,7 +2,8 @@
 
 Of the filters in a request the most selective leads: it has an index in the order of the page, and one branch for each of
 its values. The others only restrict. So a page costs what it shows, however many jobs there are. How many jobs there are in
-each state is kept by the database; other totals are counted, those of a negated filter by counting what it leaves out.
+each state is kept by the database, so where nothing but the state matters a page is read from the nearer end; other totals
+are counted, those of a negated filter by counting what it leaves out.
 """
 
 from __future__ import annotations
@@ -68,6 +69,9 @@ _IN_INDEX = ("owner", "state")
 _MOST_COUNTED = 20_000
 """Most jobs of a tag that are counted to find the rarest of several."""
 
+_FAR = 1000
+"""Offset from which it is worth asking how many jobs there are, to read a page from the nearer end."""
+
 _BY_SELECTIVITY = ("name", "tag", "experiment", "collection", "model", "owner", "state")
 
 
@@ -85,14 +89,27 @@ class PageVersions:
 
     def steps(self) -> Steps[tuple[list[tuple[str, int]], int]]:
         where = yield from _rarest_first(self.where.positive())
-        query = _compose(where)
-        window = self.limit + self.offset if self.limit else _ALL
-        page = {**query.parameters, "window": window, "limit": self.limit or _ALL, "offset": self.offset}
+        total = None
+        if self.limit and self.offset >= _FAR and where.states is not None:
+            # Counted even if it is known: it must be of the same moment as the page.
+            total = yield from _count(where)
+        limit, offset, oldest_first = self._window(total)
+        query = _compose(where, oldest_first)
+        page = {**query.parameters, "window": limit + offset, "limit": limit, "offset": offset}
         rows = yield Statement("page", page, query.page)
-        total = self._total(len(rows))
+        if total is None:
+            total = self._total(len(rows))
         if total is None:
             total = yield from _count(where)
         return [(row["id"], row["version"]) for row in rows], total
+
+    def _window(self, total: int | None) -> tuple[int, int, bool]:
+        """Return limit and offset from the nearer end, and whether that is the oldest job; without a total it is not."""
+        limit = self.limit or _ALL
+        if total is None or self.offset <= total // 2:
+            return limit, self.offset, False
+        limit = max(0, min(limit, total - self.offset))
+        return limit, max(0, total - self.offset - limit), True
 
     def _total(self, shown: int) -> int | None:
         """Return the number of jobs where it is known, or where the page is the last one; else None."""
@@ -168,8 +185,8 @@ class _Composed:
     parameters: dict[str, Any]
 
 
-def _compose(where: JobFilter) -> _Composed:
-    """Return the SQL of a page and of its total."""
+def _compose(where: JobFilter, oldest_first: bool = False) -> _Composed:
+    """Return the SQL of a page, counted from the newest or the oldest job, and of its total."""
     sql = statements()
     parameters: dict[str, Any] = {"tenant": where.tenant}
     conditions: list[str] = []
@@ -215,10 +232,10 @@ def _compose(where: JobFilter) -> _Composed:
         branches.append(restricted.replace(":lead", f":lead_{i}"))
     if not leads:
         del parameters["lead_0"]
-    ids = branches[0]
+    ids, order = branches[0], "ORDER BY id ASC" if oldest_first else "ORDER BY id DESC"
     if len(branches) > 1:
-        ids = " UNION ".join(f"SELECT id FROM ({one} ORDER BY id DESC LIMIT :window) b" for one in branches)
-    ids += " ORDER BY id DESC LIMIT :limit OFFSET :offset"
+        ids = " UNION ".join(f"SELECT id FROM ({one} {order} LIMIT :window) b" for one in branches)
+    ids += f" {order} LIMIT :limit OFFSET :offset"
     page = sql["page"].replace(":ids", ids)
     count = f"SELECT count(*) AS n FROM ({' UNION '.join(branches)}) b"
     return _Composed(page, count, parameters)

@@ -44,7 +44,6 @@ DIALECTS: Final[dict[str, dict[str, str]]] = {
         "{lock_queue}": "SELECT 1",
         "{shared_time}": "SELECT NULL AS at",
         "{skip_events}": "UPDATE sqlite_sequence SET seq = seq + :gap WHERE name = 'events'",
-        "{counted_jobs}": "SELECT coalesce(sum(n), 0) AS n FROM job_counts",
         "{last_event}": "SELECT seq FROM sqlite_sequence WHERE name = 'events'",
     },
     # Several servers may look for work at once: a run that one of them has in its hands is passed over. Keys never change,
@@ -61,8 +60,6 @@ DIALECTS: Final[dict[str, dict[str, str]]] = {
         "{shared_time}": "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) AS at",
         "{skip_events}": "SELECT setval(pg_get_serial_sequence('events', 'seq'), "
         "nextval(pg_get_serial_sequence('events', 'seq')) + CAST(:gap AS BIGINT))",
-        # Its `job_counts` counts by state what is counted here at once, and takes twice as long.
-        "{counted_jobs}": "SELECT count(*) AS n FROM jobs",
         "{last_event}": "SELECT last_value AS seq FROM events_seq_seq WHERE is_called",
     },
 }

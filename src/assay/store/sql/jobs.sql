@@ -62,7 +62,7 @@ WHERE r.job_id IN (SELECT value FROM json_each(:ids))
 ORDER BY r.job_id, r.idx
 
 -- name: count_jobs_in
-{counted_jobs}
+SELECT CAST(coalesce(sum(n), 0) AS BIGINT) AS n FROM job_counts
 WHERE tenant = :tenant AND state IN (SELECT value FROM json_each(:states))
 
 -- name: count_jobs_of_collections

@@ -1,0 +1,1 @@
+-- Nothing to do here: SQLite, which has one writer, has kept count of jobs from the first.
