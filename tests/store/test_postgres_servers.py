@@ -54,7 +54,7 @@ async def test_servers_that_start_together_make_the_schema_once(database: str) -
     assert sorted(name for names in made for name in names) == [migration.name for migration in available("postgres")]
 
 
-async def test_jobs_that_were_there_before_are_counted_and_found_by_several_tags(
+async def test_jobs_from_before_are_counted_and_found_by_several_tags(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = available("postgres")

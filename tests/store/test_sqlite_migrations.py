@@ -151,7 +151,7 @@ async def test_tables_that_are_made_anew_keep_their_rows_and_what_refers_to_them
     connection.close()
 
 
-async def test_jobs_that_were_there_before_are_counted_and_found_by_several_tags(
+async def test_jobs_from_before_are_counted_and_found_by_several_tags(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "assay.db"
