@@ -74,15 +74,16 @@ async def test_jobs_from_before_are_counted_and_found_by_several_tags(
     await store.close()
 
 
-async def test_no_text_is_compared_by_the_rules_of_a_language(database: str) -> None:
-    await migrate(Address.of(database))
+async def test_no_text_of_ours_is_compared_by_the_rules_of_a_language(database: str) -> None:
     connection = await asyncpg.connect(database)
+    await connection.execute("CREATE TABLE of_others (text TEXT)")
+    await migrate(Address.of(database))
     found = await connection.fetch(
         """SELECT table_name, column_name, collation_name FROM information_schema.columns
         WHERE table_schema = current_schema() AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'"""
     )
     await connection.close()
-    assert {row["table_name"] for row in found} == {"schema_migrations"}
+    assert {row["table_name"] for row in found} == {"schema_migrations", "of_others"}
 
 
 async def test_what_one_server_writes_the_other_sees_and_is_told(servers: tuple[Life, Life]) -> None:

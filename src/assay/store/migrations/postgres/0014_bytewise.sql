@@ -7,7 +7,10 @@ BEGIN
   FOR each IN
     SELECT c.table_name AS name, string_agg(format('ALTER COLUMN %I TYPE TEXT COLLATE "C"', c.column_name), ', ') AS changes
     FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
-    WHERE table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.data_type = 'text' AND c.table_name <> 'schema_migrations'
+    WHERE table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.data_type = 'text'
+      -- And no others: whose they are is not known.
+      AND c.table_name IN ('api_keys', 'artifacts', 'attempts', 'blob_parts', 'events', 'idempotency_keys', 'job_specs', 'job_tags',
+                           'jobs', 'outbox', 'plans', 'resources', 'results', 'runs', 'shares', 'workers')
     GROUP BY c.table_name
   LOOP
     EXECUTE format('ALTER TABLE %I %s', each.name, each.changes);
