@@ -14,18 +14,11 @@ INSERT INTO job_tallies SELECT tenant, state, 0, count(*) FROM jobs GROUP BY ten
 
 CREATE VIEW job_counts AS SELECT tenant, state, CAST(sum(n) AS BIGINT) AS n FROM job_tallies GROUP BY tenant, state;
 
-CREATE FUNCTION jobs_created() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+CREATE FUNCTION jobs_came_or_went() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO job_tallies AS known
-  SELECT tenant, state, pg_backend_pid() % 256, count(*) FROM changed GROUP BY tenant, state
-  ON CONFLICT (tenant, state, place) DO UPDATE SET n = known.n + excluded.n;
-  RETURN NULL;
-END $$;
-
-CREATE FUNCTION jobs_deleted() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-BEGIN
-  INSERT INTO job_tallies AS known
-  SELECT tenant, state, pg_backend_pid() % 256, -count(*) FROM changed GROUP BY tenant, state
+  SELECT tenant, state, pg_backend_pid() % 256, CASE TG_OP WHEN 'DELETE' THEN -count(*) ELSE count(*) END
+  FROM changed GROUP BY tenant, state
   ON CONFLICT (tenant, state, place) DO UPDATE SET n = known.n + excluded.n;
   RETURN NULL;
 END $$;
@@ -39,8 +32,8 @@ BEGIN
 END $$;
 
 CREATE TRIGGER jobs_created AFTER INSERT ON jobs
-REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION jobs_created();
+REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION jobs_came_or_went();
 CREATE TRIGGER jobs_deleted AFTER DELETE ON jobs
-REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION jobs_deleted();
+REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION jobs_came_or_went();
 CREATE TRIGGER job_moved AFTER UPDATE OF state ON jobs
 FOR EACH ROW WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION job_moved();
