@@ -23,11 +23,11 @@ from assay.store.queries import JobCounts
 from .conftest import DIALECTS, empty_store
 from .life import Life
 
-NAMES = ["a", "b", "a,b", "", "ü|€", "a%_'\""]
+NAMES = ["a", "b", "a,b", "", "ü|€", "a%_'\"", "ü" * 199, "ü" * 200, "ü" * 201]
 OWNERS = ["", "ann", "bob"]
 TAGS = ["x", "y", "z", "with space", "€" * 128]  # with three others the last is too long to be kept beside them
 EXPERIMENTS = ["", "e1", "e2"]
-MODELS = ["m", "org/m"]
+MODELS = ["m", "org/m", "m" * 200, "m" * 3000]
 COLLECTIONS = ["", "c1"]
 TENANTS = ["", "t"]
 STATES = [state.value for state in JobState]

@@ -72,6 +72,9 @@ _MOST_COUNTED = 20_000
 _FAR = 1000
 """Offset from which it is worth asking how many jobs there are, to read a page from the nearer end."""
 
+_BRIEF = 200
+"""Characters of a text: with fewer an index holds all of it, also PostgreSQL's of names."""
+
 _BY_SELECTIVITY = ("name", "tag", "experiment", "collection", "model", "owner", "state")
 
 
@@ -226,12 +229,11 @@ def _compose(where: JobFilter, oldest_first: bool = False) -> _Composed:
             conditions.append(sql[f"only_{bound}"])
 
     restricted = " AND ".join([branch, *conditions]).replace("{id}", id_).replace("{others}", others)
-    branches = []
-    for i, value in enumerate(leads or [""]):
-        parameters[f"lead_{i}"] = value
-        branches.append(restricted.replace(":lead", f":lead_{i}"))
-    if not leads:
-        del parameters["lead_0"]
+    branches = [] if leads else [restricted]
+    for i, value in enumerate(leads):
+        lead = f"brief_{i}" if len(value) < _BRIEF else f"lead_{i}"
+        parameters[lead] = value
+        branches.append(restricted.replace(":lead", f":{lead}"))
     ids, order = branches[0], "ORDER BY id ASC" if oldest_first else "ORDER BY id DESC"
     if len(branches) > 1:
         ids = " UNION ".join(f"SELECT id FROM ({one} {order} LIMIT :window) b" for one in branches)

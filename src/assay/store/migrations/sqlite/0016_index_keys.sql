@@ -1,0 +1,1 @@
+-- Nothing to do here: an index of SQLite holds whole names, and need not be completed from the rows.
