@@ -119,10 +119,7 @@ async def test_tables_that_are_made_anew_keep_their_rows_and_what_refers_to_them
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "assay.db"
-    every = migrations.available("sqlite")
-    monkeypatch.setattr("assay.store.sqlite.migrations.outstanding", lambda *_: [one for one in every if one.number < 10])
-    connection = connect(path)
-    migrate(connection, path)
+    connection = of_before(10, path, monkeypatch)
     connection.executescript(
         """
         INSERT INTO jobs (id, kind, tenant, owner, name, state, created_at, updated_at, n_pending, model)
@@ -138,7 +135,6 @@ async def test_tables_that_are_made_anew_keep_their_rows_and_what_refers_to_them
     before = {table: contents(connection, table) for table in ("jobs", "job_specs", "job_tags", "runs", "plans", "events")}
     counts = contents(connection, "job_counts")
     connection.close()
-    monkeypatch.undo()
     assert "0010_cheap_checks.sql" in migrate_again(path)
     connection = connect(path)
     for table, rows in before.items():
@@ -155,18 +151,24 @@ async def test_jobs_from_before_are_counted_and_found_by_several_tags(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "assay.db"
-    every = migrations.available("sqlite")
-    monkeypatch.setattr("assay.store.sqlite.migrations.outstanding", lambda *_: [one for one in every if one.number < 13])
-    connection = connect(path)
-    migrate(connection, path)
+    connection = of_before(13, path, monkeypatch)
     connection.executescript(TAGGED)
     connection.close()
-    monkeypatch.undo()
     store = SqliteStore(path)
     assert await kept(store) == {"few": {",x,y,"}, "many": {""}, "one": {",x,"}}
     assert await with_x_and_y(store) == ["many", "few"]
     assert await store.scan(JobCounts()) == [("t", "pending", 3)]
     await store.close()
+
+
+def of_before(number: int, path: Path, monkeypatch: pytest.MonkeyPatch) -> sqlite3.Connection:
+    """Make a database as it was before a migration."""
+    earlier = [one for one in migrations.available("sqlite") if one.number < number]
+    connection = connect(path)
+    with monkeypatch.context() as patched:
+        patched.setattr("assay.store.sqlite.migrations.outstanding", lambda *_: earlier)
+        migrate(connection, path)
+    return connection
 
 
 def contents(connection: sqlite3.Connection, table: str) -> list[dict[str, Any]]:

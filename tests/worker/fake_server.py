@@ -13,10 +13,12 @@ from assay.engines.base import Assignment
 from assay.gateway import Gateway
 from assay.model.placement import Resources
 from assay.model.plan import Context, Model, Plan
-from assay.model.protocol import Ending, Lease, LeaseAnswer, LeaseRequest
+from assay.model.protocol import Ending, Gpu, Lease, LeaseAnswer, LeaseRequest
 from assay.model.states import WorkerState
 from assay.worker.files import FileCache
+from assay.worker.leasing import Leasing
 from assay.worker.place import Place
+from assay.worker.slots import Slots
 
 
 def lease(number: int, gpus: int = 0) -> Lease:
@@ -151,3 +153,24 @@ async def place(server: FakeServer, folder: Path, **more: Any) -> AsyncIterator[
         **more,
     )
     await gateway.close()
+
+
+@asynccontextmanager
+async def leasing(
+    server: FakeServer, engine: FakeEngine, folder: Path, slots: int = 2, gpus: int = 0
+) -> AsyncIterator[tuple[Leasing, Slots, asyncio.Task[bool]]]:
+    """A worker that asks the server for runs of the engine."""
+    having = Slots(slots, [Gpu(str(number)) for number in range(gpus)])
+    async with place(server, folder) as where:
+        asking = Leasing(where, having, "w", "1", {"fake": engine})
+        task = asyncio.create_task(asking.run())
+        yield asking, having, task
+        task.cancel()
+        await having.end_all(5, drop=True, close=True)
+
+
+async def until(server: FakeServer, ended: int) -> None:
+    """Wait until so many runs have ended."""
+    async with asyncio.timeout(30):
+        while len(server.ended) < ended:
+            await asyncio.sleep(0.001)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 from pathlib import Path
@@ -12,10 +11,8 @@ import pytest
 from assay.engines.base import Assignment
 from assay.model.protocol import Ending
 from assay.runtimes.guards import NoGuard
-from assay.worker.leasing import Leasing
-from assay.worker.slots import Slots
 
-from .fake_server import FakeEngine, FakeServer, lease, place
+from .fake_server import FakeEngine, FakeServer, lease, leasing, until
 
 
 @pytest.fixture
@@ -45,14 +42,8 @@ class Failing(FakeEngine):
 )
 async def test_a_run_is_tried_again_after_what_may_pass(tmp_path: Path, error: Exception, again: bool, told: str) -> None:
     server = FakeServer(lease(0))
-    async with place(server, tmp_path) as where:
-        slots = Slots(1, [])
-        task = asyncio.create_task(Leasing(where, slots, "w", "1", {"fake": Failing(error)}).run())
-        async with asyncio.timeout(30):
-            while not server.ended:
-                await asyncio.sleep(0.001)
-        task.cancel()
-        await slots.end_all(5, drop=True, close=True)
+    async with leasing(server, Failing(error), tmp_path, slots=1):
+        await until(server, 1)
     ending = server.ended["run-0"]
     assert (ending.outcome, ending.code, ending.temporary) == ("failed", "worker_error", again)
     assert told in ending.message

@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from assay.client.workers import Refused, ServerGone
-from assay.model.protocol import Gpu
 from assay.model.states import WorkerState
 from assay.worker import beginning
-from assay.worker.leasing import Leasing
-from assay.worker.slots import Slots
 
-from .fake_server import FakeEngine, FakeServer, lease, place
+from .fake_server import FakeEngine, FakeServer, lease, leasing, until
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@asynccontextmanager
-async def leasing(
-    server: FakeServer, engine: FakeEngine, folder: Path, slots: int = 2, gpus: int = 0
-) -> AsyncIterator[tuple[Leasing, Slots, asyncio.Task[bool]]]:
-    """A worker that asks the server for runs of the engine."""
-    having = Slots(slots, [Gpu(str(number)) for number in range(gpus)])
-    async with place(server, folder) as where:
-        asking = Leasing(where, having, "w", "1", {"fake": engine})
-        task = asyncio.create_task(asking.run())
-        yield asking, having, task
-        task.cancel()
-        await having.end_all(5, drop=True, close=True)
-
-
-async def until(server: FakeServer, ended: int) -> None:
-    async with asyncio.timeout(30):
-        while len(server.ended) < ended:
-            await asyncio.sleep(0.001)
 
 
 async def test_a_long_queue_is_carried_out_without_a_call_for_each_run(tmp_path: Path) -> None:
