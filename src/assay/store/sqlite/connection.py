@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from operator import attrgetter
 from pathlib import Path
 
 from assay.model.errors import AssayError, StoreUnavailable, StoreUnusable
+from assay.model.states import JobState, RunState, Status, Verdict, WorkerState
 
 _SETTINGS = (
     "PRAGMA foreign_keys = ON",
@@ -13,6 +15,13 @@ _SETTINGS = (
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -8000",
 )
+
+# `sqlite3` looks for an adapter of every value that is not a number or a text; to find none costs it more than to bind the
+# value, as that ends in an exception. So each kind of value has one, and none of them is Python code.
+sqlite3.register_adapter(bytes, bytes.__bytes__)
+sqlite3.register_adapter(type(None), {}.get)  # type: ignore[arg-type]
+for _states in (JobState, RunState, Status, Verdict, WorkerState):
+    sqlite3.register_adapter(_states, attrgetter("_value_"))
 
 
 def connect(path: Path, *, read_only: bool = False, durable: bool = True) -> sqlite3.Connection:
