@@ -24,7 +24,7 @@ class Break:
 
     def steps(self) -> Steps[None]:
         yield run("touch_job", id=self.job_id, now=1)
-        yield Signal("broken")
+        yield [Signal("broken")]
         raise RuntimeError("a mistake in an operation")
 
 

@@ -145,5 +145,5 @@ async def test_many_take_as_many_statements_as_one(life: Life, count: int) -> No
     endings = [EndRun(lease.run_id, Ending(fence=1, outcome="completed"), life.now, life.at, GRACE) for lease in leases]
     counted = Counted(endings)
     assert await life.store.apply(counted) == [None] * count
-    assert counted.statements == ["runs_to_end", "end_attempt", "jobs_to_change", "update_run", "put_result",
+    assert counted.statements == ["runs_to_end", "insert_attempt", "jobs_to_change", "update_run", "put_result",
                                   "update_job", "insert_event"]  # fmt: skip

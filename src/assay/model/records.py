@@ -12,7 +12,7 @@ from assay.model.protocol import Gpu
 from assay.model.states import JobState, RunState, Status, Verdict, WorkerState
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, gc=False):
     """The small mutable state of one unit of execution."""
 
     id: str
@@ -30,6 +30,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int
     fence: int
     worker: str | None
+    leased_at: int | None
+    """When the last attempt was given to a worker; it is the one that goes on while there is a worker."""
+    started_at: int | None
+    """When the process of that attempt was started."""
     lease_expires_at: int | None
     grace_until: int | None
     finished_at: int | None
@@ -149,6 +153,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
             max_attempts=self.max_attempts,
             fence=0,
             worker=None,
+            leased_at=None,
+            started_at=None,
             lease_expires_at=None,
             grace_until=None,
             finished_at=None,

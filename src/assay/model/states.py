@@ -121,9 +121,13 @@ def permitted(state: RunState, cause: Cause, to: RunState, verdict: Verdict | No
 
 def public_status(state: RunState, reported_running: bool = False) -> Status:
     """Return what users see of a run in `state`; an adapter driven by hand may have reported that it runs."""
-    if state in TERMINAL_RUNS:
-        return Status(state.value)
+    ended = _ENDED.get(state)
+    if ended:
+        return ended
     return Status.RUNNING if state is RunState.RUNNING or reported_running else Status.PENDING
+
+
+_ENDED: Final = {state: Status(state.value) for state in TERMINAL_RUNS}
 
 
 def job_state(counts: Mapping[Status, int], cancelled: bool = False) -> JobState:

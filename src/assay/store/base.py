@@ -1,8 +1,8 @@
 """The interface of the store, and the form in which operations and queries are written.
 
 An operation (or a query) is a frozen dataclass whose `steps()` is a generator: it yields a `Statement` and receives its
-rows, yields a `Signal` to have somebody woken or a `Change` to have it counted after the commit, and returns its result. It
-does no I/O of its own, so the same code runs on a SQLite file and over PostgreSQL's wire.
+rows, yields a list of `News` (a `Signal` to have somebody woken, a `Change` to have it counted after the commit), and
+returns its result. It does no I/O of its own, so the same code runs on a SQLite file and over PostgreSQL's wire.
 
 An operation that many callers ask for at the same time is written for several at once (`Joint`): the statements of the group
 are then as many as those of one.
@@ -88,7 +88,7 @@ def worker_topic(name: str) -> str:
 
 News = Signal | Change
 """What an operation has to say once what it wrote is durable."""
-Steps = Generator["Statement | News", list[Row], T]
+Steps = Generator["Statement | list[News]", list[Row], T]
 
 
 class Operation(Protocol[T_co]):

@@ -43,6 +43,5 @@ class PutBack:
         ):
             changed += len((yield run(statement, latest=self.now + ahead)))
         if changed:
-            yield Signal(QUEUE)
-            yield Signal(OUTBOX)
+            yield [Signal(QUEUE), Signal(OUTBOX)]
         return changed

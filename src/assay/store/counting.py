@@ -17,11 +17,11 @@ from assay.model.results import BenchmarkTest, Result
 from assay.model.scores import Criteria, job_test
 from assay.model.states import TERMINAL_JOBS, JobState, Status, job_state
 from assay.store import notices
-from assay.store.base import Row, Signal, Steps, ask_each, change_each, job_topic, run, run_many
+from assay.store.base import News, Signal, Steps, ask_each, change_each, job_topic, run, run_many
 from assay.store.changes import JobMoved, RunMoved
 from assay.store.exports import schedule
 from assay.store.history import event, record
-from assay.store.rows import encode, listed
+from assay.store.rows import encode, listed, named
 
 _context = msgspec.json.Decoder(Context)
 _result = msgspec.json.Decoder(Result)
@@ -57,7 +57,7 @@ class Moved(NamedTuple):
 class Tally(NamedTuple):
     """What a job says of its runs from now on."""
 
-    row: Row
+    row: Mapping[str, Any]
     """The job as it was."""
     now: int
     moved: list[Moved]
@@ -80,16 +80,20 @@ class Tally(NamedTuple):
         return self.state is JobState.COMPLETED and self.changes
 
 
-def hold(moved: Sequence[Moved], cancelled: Collection[str] = ()) -> Steps[dict[str, Row]]:
+def hold(moved: Sequence[Moved], cancelled: Collection[str] = ()) -> Steps[dict[str, Mapping[str, Any]]]:
     """Return the jobs whose counters change, by id, kept from others for this transaction."""
     ids = sorted({one.before.job_id for one in moved if one.counts}.union(cancelled))
     if not ids:
         return {}
-    return {row["id"]: row for row in (yield run("jobs_to_change", ids=listed(ids)))}
+    jobs = map(named, (yield run("jobs_to_change", ids=listed(ids))))
+    return {job["id"]: job for job in jobs}
 
 
 def recount(
-    held: Mapping[str, Row], moved: Sequence[Moved], events: Sequence[dict[str, Any]], cancelled: Collection[str] = ()
+    held: Mapping[str, Mapping[str, Any]],
+    moved: Sequence[Moved],
+    events: Sequence[dict[str, Any]],
+    cancelled: Collection[str] = (),
 ) -> Steps[None]:
     """Bring jobs that are held, or whose runs changed otherwise, up to date; tell who counts and who asked to be told.
 
@@ -115,13 +119,15 @@ def recount(
             yield change_each(statement, rows)
     ours = [event(job.row["id"], "", job.now, f"job.{job.state}", {}) for job in tallies if job.changes]
     yield from record([*events, *ours])
+    news: list[News] = [Signal(job_topic(job_id)) for job_id in of_job]
     for job, change in zip(tallies, changes, strict=True):
-        yield from _tell(job, change["test"])
-    for job_id in of_job:
-        yield Signal(job_topic(job_id))
+        news += _changes(job)
+        if job.row["watched"]:
+            yield from _notify(job, change["test"])
+    yield news
 
 
-def _tally(row: Row, moved: list[Moved], cancel: bool) -> Tally:
+def _tally(row: Mapping[str, Any], moved: list[Moved], cancel: bool) -> Tally:
     counts = {status: row[column] for status, column in _COLUMNS.items()}
     for one in moved:
         counts[one.before.status] -= 1
@@ -167,21 +173,27 @@ def _in_hand(one: Tally) -> list[tuple[int, Criteria, BenchmarkTest]] | None:
     return found
 
 
-def _tell(one: Tally, test: bytes) -> Steps[None]:
-    """Tell those who count what became of a job and its runs, and put the notices of it into the outbox."""
-    row, moved = one.row, [each for each in one.moved if each.counts]
-    for each in moved:
-        before = each.before
-        yield RunMoved(row["tenant"], before.provider_id, before.benchmark_id, each.status, each.seconds)
+def _changes(one: Tally) -> list[News]:
+    """Return what became of a job and its runs, for those who count it."""
+    row, tenant = one.row, one.row["tenant"]
+    changes: list[News] = [
+        RunMoved(tenant, each.before.provider_id, each.before.benchmark_id, each.status, each.seconds)
+        for each in one.moved
+        if each.counts
+    ]
     if one.changes:
         age_s = (one.now - row["created_at"]) / 1_000_000
-        yield JobMoved(row["tenant"], row["first_provider"], row["collection"], one.before, one.state, age_s)
-    if row["watched"]:
-        version = row["version"] + 1
-        news = notices.of_runs(row, ((each.before, each.status) for each in moved), one.now, version)
-        if one.changes:
-            news.append(notices.of_state(row, one.state, one.now, version, test))
-        yield from notices.tell(row["id"], row["tenant"], news, one.now)
+        changes.append(JobMoved(tenant, row["first_provider"], row["collection"], one.before, one.state, age_s))
+    return changes
+
+
+def _notify(one: Tally, test: bytes) -> Steps[None]:
+    """Put the notices of what became of a job and its runs into the outbox."""
+    row, version = one.row, one.row["version"] + 1
+    news = notices.of_runs(row, ((each.before, each.status) for each in one.moved if each.counts), one.now, version)
+    if one.changes:
+        news.append(notices.of_state(row, one.state, one.now, version, test))
+    yield from notices.tell(row["id"], row["tenant"], news, one.now)
 
 
 def told_anew(job_id: str, now: int) -> Steps[None]:

@@ -26,7 +26,7 @@ def schedule(job_id: str, exports: bytes, now: int) -> Steps[bytes]:
     }
     for target in kept:
         yield run("put_card", job_id=job_id, target=target, now=now)
-    yield Signal(OUTBOX)
+    yield [Signal(OUTBOX)]
     return encode(kept)
 
 
@@ -53,5 +53,5 @@ class EndExport:
             yield run("drop_parcel", number=parcel.number)
             type_ = "job.card_exported" if self.outcome.state == COMPLETED else "job.card_not_exported"
             yield from record([event(job_id, "", self.now, type_, {"target": target, "message": message})])
-        yield Signal(job_topic(job_id))
+        yield [Signal(job_topic(job_id))]
         return True

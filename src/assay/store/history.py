@@ -32,9 +32,7 @@ def record(events: Sequence[dict[str, Any]]) -> Steps[None]:
     if not events:
         return
     yield run_many("insert_event", events)
-    for job_id in dict.fromkeys(one["job_id"] for one in events):
-        yield Signal(job_topic(job_id))
-    yield Signal(EVENTS)
+    yield [Signal(EVENTS), *(Signal(job_topic(job_id)) for job_id in dict.fromkeys(one["job_id"] for one in events))]
 
 
 class Progress(NamedTuple):

@@ -119,15 +119,15 @@ class CreateJob:
         )
         yield run_many("insert_plan", [_plan_row(run) for job, _ in jobs for run in job.runs])
         yield from record([event(job.id, "", now, "job.created", {"runs": len(job.runs)}) for job, now in jobs])
-        yield Signal(QUEUE)
+        yield [Signal(QUEUE)]
         for (job, now), row in zip(jobs, watched, strict=True):
             if row["watched"]:
                 made = msgspec.structs.asdict(job.created(now)[0])
                 created = of_job(made, CREATED, JobState.PENDING, now, made["version"], runs=len(job.runs))
                 yield from notices.tell(job.id, job.tenant, [created], now)
             first = job.runs[0].plan
-            yield JobMoved(job.tenant, first.provider_id, job.collection, None, JobState.PENDING, 0.0)
-            yield JobActed("created", first.runtime, job.tenant)
+            moved = JobMoved(job.tenant, first.provider_id, job.collection, None, JobState.PENDING, 0.0)
+            yield [moved, JobActed("created", first.runtime, job.tenant)]
 
 
 def _tag_rows(job: NewJob) -> list[dict[str, Any]]:
@@ -195,7 +195,7 @@ def _visible(job_id: str, tenant: str | None) -> Steps[tuple[JobState, str]]:
 def _acted(action: str, run_id: str, tenant: str) -> Steps[None]:
     """Tell those who count what a user did with the job that the run belongs to."""
     (row,) = yield run("plan", run_id=run_id)
-    yield JobActed(action, _plan.decode(row["plan"]).runtime, tenant)
+    yield [JobActed(action, _plan.decode(row["plan"]).runtime, tenant)]
 
 
 @dataclass(frozen=True)
@@ -240,8 +240,8 @@ class DeleteJob:
         yield run("drop_cards", job_id=self.job_id)
         yield run("delete_job", id=self.job_id)
         for worker in {row["worker"] for row in rows if row["worker"]}:
-            yield Signal(worker_topic(worker))
-        yield Signal(job_topic(self.job_id))
+            yield [Signal(worker_topic(worker))]
+        yield [Signal(job_topic(self.job_id))]
         return [row["id"] for row in rows]
 
 

@@ -41,7 +41,7 @@ class RegisterWorker:
         state = WorkerState.ACTIVE
         known = yield run("worker_to_change", name=new.name)
         if known:  # it may wait for runs as what it announced before
-            yield Signal(worker_topic(new.name))
+            yield [Signal(worker_topic(new.name))]
         if known and known[0]["incarnation"] != new.incarnation:
             yield from _return_all(new.name, self.now, f"The worker '{new.name}' was restarted.")
         if known and known[0]["state"] != WorkerState.DRAINED:
@@ -70,7 +70,7 @@ class DirectWorker:
     def steps(self) -> Steps[None]:
         if not (yield run("direct_worker", name=self.name, state=self.state)):
             raise NotFound(kind="worker", id=self.name)
-        yield Signal(worker_topic(self.name))
+        yield [Signal(worker_topic(self.name))]
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class RenewLeases:
         yield run("see_worker", name=self.worker, now=self.now)
         for job_id in sorted(touched):
             yield run("touch_job", id=job_id, now=self.now)
-            yield Signal(job_topic(job_id))
+            yield [Signal(job_topic(job_id))]
         return HeartbeatAnswer(stop, worker.state)
 
 

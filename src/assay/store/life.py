@@ -7,8 +7,8 @@ It takes any number of runs with the statements of one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -83,20 +83,21 @@ def move(moves: Sequence[Move], cancelled: Collection[str] = ()) -> Steps[None]:
         if not permitted(before.state, one.cause, one.to, before.verdict):
             raise JobIsTerminal(id=before.job_id, wanted=one.to.value, state=before.state.value)
     reports = [one.after() for one in moves]
-    moved = [_moved(one, report) for one, report in zip(moves, reports, strict=True)]
+    moved = list(map(_moved, moves, reports))
     jobs = yield from hold(moved, cancelled)
-    rows = [_row(one, report, how.status) for one, report, how in zip(moves, reports, moved, strict=True)]
+    holds = [one.holds for one in moves]
+    rows = list(map(_row, moves, reports, moved, holds))
     yield change_each("update_run", rows)
     if results := [{"run_id": one.before.id, "result": encode(one.result)} for one in moves if one.result is not None]:
         yield run_many("put_result", results)
     if dropped := [_named(one) for one in moves if one.result is None and one.before.result and (one.ends or one.queues)]:
         yield run_many("drop_result", dropped)
-    events = [_event(one, report) for one, report in zip(moves, reports, strict=True)]
-    yield from recount(jobs, moved, events, cancelled)
+    yield from recount(jobs, moved, list(map(_event, moves, reports)), cancelled)
     for one, how in zip(moves, moved, strict=True):
         if one.before.state in TERMINAL_RUNS and how.status is one.before.status:
             yield from told_anew(one.before.job_id, one.now)
-    yield from _wake(moves)
+    if topics := set(filter(None, map(_topic, moves, holds))):
+        yield [Signal(topic) for topic in topics]
 
 
 def _moved(one: Move, report: Report) -> Moved:
@@ -105,16 +106,17 @@ def _moved(one: Move, report: Report) -> Moved:
     return Moved(one.before, public_status(one.to, report.running), one.now, seconds, judged)
 
 
-def _row(one: Move, report: Report, status: Status) -> dict[str, Any]:
+def _row(one: Move, report: Report, how: Moved, holds: bool) -> dict[str, Any]:
     """Return the parameters of `update_run`."""
-    before, holds, queues = one.before, one.holds, one.queues
+    before, queues = one.before, one.queues
     return {
         "id": before.id,
         "from": before.state,
         "fence": before.fence,
         "to": one.to,
-        "status": status,
+        "status": how.status,
         "worker": before.worker if holds else None,
+        "started_at": one.now if one.cause is Cause.START else before.started_at,
         "lease_expires_at": before.lease_expires_at if holds else None,
         "grace_until": None,
         "finished_at": one.now if one.ends else None,
@@ -133,24 +135,22 @@ def _named(one: Move) -> dict[str, str]:
 
 def _event(one: Move, report: Report) -> dict[str, Any]:
     before = one.before
-    error = report.error_message if one.to is RunState.FAILED else None
-    why = {"code": error.message_code, "message": error.message[:_LONGEST_MESSAGE]} if error else {}
-    data = {"cause": one.cause.value, **facts(before), **why, **one.data}
+    data = {"cause": one.cause, **facts(before), **one.data}
+    if one.to is RunState.FAILED and (error := report.error_message):
+        data |= {"code": error.message_code, "message": error.message[:_LONGEST_MESSAGE]}
     return event(before.job_id, before.id, one.now, f"run.{one.to}", data)
 
 
-def _wake(moves: Iterable[Move]) -> Steps[None]:
-    topics: dict[str, None] = {}
-    for one in moves:
-        worker, holds = one.before.worker, one.holds
-        if worker and one.ends and holds and one.verdict is not Verdict.ADAPTER:
-            topics[worker_topic(worker)] = None
-        if one.queues:
-            topics[QUEUE] = None
-        if worker is not None and not holds:
-            topics[SLOTS] = None
-    for topic in topics:
-        yield Signal(topic)
+def _topic(one: Move, holds: bool) -> str | None:
+    """Return whom a move wakes: who waits for work (and so does who waits for a slot), or the worker that is to stop it."""
+    if one.queues:
+        return QUEUE
+    worker = one.before.worker
+    if worker is None:
+        return None
+    if not holds:
+        return SLOTS
+    return worker_topic(worker) if one.ends and one.verdict is not Verdict.ADAPTER else None
 
 
 class Revision(msgspec.Struct, frozen=True, gc=False):
@@ -220,14 +220,44 @@ def lose(losses: Sequence[Loss]) -> Steps[None]:
     """Give runs back to the queue because their workers are gone, or give those up that have no attempt left."""
     if not losses:
         return
-    ends = [
-        {"run_id": one.before.id, "number": one.before.attempts, "now": one.now, "outcome": "lost"}
-        | {"code": one.code, "message": one.message, "exit_code": None}
-        for one in losses
-    ]
-    yield run_many("end_attempt", ends)
+    yield from end_attempts([Attempted(one.before, one.now, "lost", one.code, one.message) for one in losses])
     yield from let_go([one.before for one in losses if one.before.state in TERMINAL_RUNS])
     yield from move([back(one) for one in losses if one.before.state not in TERMINAL_RUNS])
+
+
+class Attempted(NamedTuple):
+    """An attempt of a worker that holds the run, and how it has ended."""
+
+    before: Run
+    now: int
+    outcome: str
+    code: str
+    message: str
+    exit_code: int | None = None
+
+
+def end_attempts(ended: Sequence[Attempted]) -> Steps[None]:
+    """Write attempts down now that they have ended; what is known of one that goes on is in the row of its run."""
+    if ended:
+        yield run_many("insert_attempt", [_attempt(one) for one in ended])
+
+
+def _attempt(one: Attempted) -> dict[str, Any]:
+    """Return the parameters of `insert_attempt`."""
+    before = one.before
+    return {
+        "run_id": before.id,
+        "number": before.attempts,
+        "fence": before.fence,
+        "worker": before.worker,
+        "leased_at": before.leased_at,
+        "started_at": before.started_at,
+        "now": one.now,
+        "outcome": one.outcome,
+        "code": one.code,
+        "message": one.message,
+        "exit_code": one.exit_code,
+    }
 
 
 def let_go(ended: Sequence[Run]) -> Steps[None]:
@@ -235,7 +265,7 @@ def let_go(ended: Sequence[Run]) -> Steps[None]:
     if not ended:
         return
     yield run_many("let_go", [{"id": one.id, "fence": one.fence} for one in ended])
-    yield Signal(SLOTS)
+    yield [Signal(SLOTS)]
 
 
 def back(lost: Loss) -> Move:

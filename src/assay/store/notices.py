@@ -6,8 +6,9 @@ nothing and nothing is written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -41,7 +42,7 @@ def tell(job_id: str, tenant: str, notices: Sequence[Notice], now: int) -> Steps
                 yield from put(kind, target, job_id, notice, now)
                 told = True
     if told:
-        yield Signal(OUTBOX)
+        yield [Signal(OUTBOX)]
 
 
 def put(kind: str, target: str, job_id: str, notice: Notice, now: int) -> Steps[None]:
@@ -49,13 +50,13 @@ def put(kind: str, target: str, job_id: str, notice: Notice, now: int) -> Steps[
     yield run("put_notice", kind=kind, target=target, job_id=job_id, key=notice.id, content=encode(notice), now=now)
 
 
-def of_runs(job: Row, moved: Iterable[tuple[Run, Status]], now: int, version: int) -> list[Notice]:
+def of_runs(job: Mapping[str, Any], moved: Iterable[tuple[Run, Status]], now: int, version: int) -> list[Notice]:
     """Return the notices of runs that went to another public status."""
     told = msgspec.structs.asdict
     return [of_run(_members(job), told(before), status, now, version) for before, status in moved]
 
 
-def of_state(job: Row, state: str, now: int, version: int, test: bytes) -> Notice:
+def of_state(job: Mapping[str, Any], state: str, now: int, version: int, test: bytes) -> Notice:
     """Return the notice of a job that went to another state; `test` is the JSON of what its scores came to, if anything."""
     more = {"test": msgspec.Raw(test)} if test else {}
     return of_job(_members(job), f"assay.job.{state}", state, now, version, **more)
@@ -66,7 +67,7 @@ def of_deletion(job: Row, now: int) -> Notice:
     return of_job(_members(job), DELETED, job["state"], now, job["version"] + 1)
 
 
-def _members(job: Row) -> dict[str, str]:
+def _members(job: Mapping[str, Any] | Row) -> dict[str, str]:
     return {name: job[name] for name in ("id", "tenant", "owner", "name", "model", "collection")}
 
 
@@ -82,7 +83,7 @@ class TryWebhook:
         # A lane of its own: it must not wait for others.
         yield from put(WEBHOOK, self.webhook_id, "", self.notice, self.now)
         (row,) = yield run("parcel_by_key", target=self.webhook_id, key=self.notice.id)
-        yield Signal(OUTBOX)
+        yield [Signal(OUTBOX)]
         return row
 
 

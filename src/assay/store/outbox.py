@@ -141,7 +141,7 @@ class EndParcel:
             return True
         yield run("end_parcel", now=self.now, outcome=DELIVERED if outcome.delivered else FAILED, **told)
         yield run("next_of_lane", target=parcel.target, job_id=parcel.job_id, now=self.now)
-        yield Signal(OUTBOX)
+        yield [Signal(OUTBOX)]
         return True
 
 

@@ -20,7 +20,7 @@ from assay.model.protocol import Grant
 from assay.model.quotas import Quotas
 from assay.model.records import Worker
 from assay.model.states import RunState, WorkerState
-from assay.store.base import Row, Steps, alone, change_each, run, run_many
+from assay.store.base import Steps, alone, change_each, run, run_many
 from assay.store.history import event, record
 from assay.store.leases import answers_to
 from assay.store.rows import listed, worker_of
@@ -88,6 +88,23 @@ class TakeRuns:
         return answers
 
 
+class _Ready(NamedTuple):
+    """A run that may be leased, with the columns of `ready_in_lane`: `attempts` and `fence` are those before.
+
+    `place` is its index in the job.
+    """
+
+    id: str
+    job_id: str
+    place: int
+    attempts: int
+    fence: int
+    priority: int
+    available_at: int
+    plan: bytes
+    context: bytes
+
+
 class _Queue:
     """What waits while workers are given runs in one transaction: the lanes, and who is next."""
 
@@ -97,9 +114,9 @@ class _Queue:
         self._shares = shares
         self._lanes_of = Counter(lane.tenant for lane in self._lanes.values())
         """How many lanes each tenant has."""
-        self._waiting: dict[str, deque[Row]] = {}
+        self._waiting: dict[str, deque[_Ready]] = {}
         """Runs of a lane that may be leased, as far as they have been looked at."""
-        self._taken: list[tuple[TakeRuns, Row]] = []
+        self._taken: list[tuple[TakeRuns, _Ready]] = []
         self._alike: Hashable = None
         """What the workers have that `_turns` is for."""
         self._turns = Turns(shares, ())
@@ -126,11 +143,11 @@ class _Queue:
                 continue
             line = yield from self._line(lane, asked.now, wanted)
             # What stood first in the lane may not be leased yet.
-            if line and line[0]["id"] == lane.run_id:
+            if line and line[0].id == lane.run_id:
                 for _ in range(asked.free - len(leases) if turns.over else 1):
-                    row = line.popleft()
-                    leases.append(_grant(row))
-                    self._taken.append((asked, row))
+                    ready = line.popleft()
+                    leases.append(_grant(ready))
+                    self._taken.append((asked, ready))
                     self._shares.take(lane)
                     free_gpus -= lane.gpus
                     if not line or lane.gpus > free_gpus or self._shares.limit(lane):
@@ -150,14 +167,15 @@ class _Queue:
             self._alike, self._turns = alike, Turns(self._shares, suiting)
         return self._turns
 
-    def _line(self, lane: Lane, now: int, wanted: int) -> Steps[deque[Row]]:
+    def _line(self, lane: Lane, now: int, wanted: int) -> Steps[deque[_Ready]]:
         """Return the runs of a lane that may be leased, first come first."""
         line = self._waiting.get(lane.key)
         if line is None:
-            line = self._waiting[lane.key] = deque((yield run("ready_in_lane", lane=lane.key, now=now, limit=wanted)))
+            rows = yield run("ready_in_lane", lane=lane.key, now=now, limit=wanted)
+            line = self._waiting[lane.key] = deque(map(_Ready._make, rows))
         return line
 
-    def _follow(self, lane: Lane, line: deque[Row]) -> Lane | None:
+    def _follow(self, lane: Lane, line: deque[_Ready]) -> Lane | None:
         """Return a lane with who is first in it now; None where nobody is."""
         if not line:
             del self._lanes[lane.key]
@@ -166,7 +184,7 @@ class _Queue:
                 self._shares.leave(lane.tenant)
             return None
         first = line[0]
-        following = lane._replace(priority=first["priority"], run_id=first["id"], since=first["available_at"])
+        following = lane._replace(priority=first.priority, run_id=first.id, since=first.available_at)
         self._lanes[lane.key] = following
         return following
 
@@ -178,38 +196,38 @@ class _Queue:
         if len(self._shares.tenants) > 1:
             passes = [{"tenant": one, "passed": self._shares.pass_of(one)} for one in sorted(self._shares.moved)]
             yield run_many("put_share", passes)
-        yield change_each("take_run", [_taking(asked, row) for asked, row in taken])
-        yield run_many("insert_attempt", [_attempt(asked, row) for asked, row in taken])
-        again = {row["job_id"]: asked.now for asked, row in taken if row["attempts"]}
+        yield change_each("take_run", [_taking(asked, one) for asked, one in taken])
+        again = {one.job_id: asked.now for asked, one in taken if one.attempts}
         if again:  # users see that it is tried again
             yield run_many("touch_job", [{"id": job_id, "now": again[job_id]} for job_id in sorted(again)])
-        yield from record([_leased(asked, row) for asked, row in taken])
+        yield from record([_leased(asked, one) for asked, one in taken])
 
 
-def _taking(asked: TakeRuns, row: Row) -> dict[str, Any]:
-    taking = {"id": row["id"], "from": RunState.QUEUED, "fence": row["fence"]}
-    return taking | {"worker": asked.worker, "expires": asked.now + asked.lease}
+def _taking(asked: TakeRuns, one: _Ready) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "from": RunState.QUEUED,
+        "fence": one.fence,
+        "worker": asked.worker,
+        "now": asked.now,
+        "expires": asked.now + asked.lease,
+    }
 
 
-def _attempt(asked: TakeRuns, row: Row) -> dict[str, Any]:
-    number, fence = row["attempts"] + 1, row["fence"] + 1
-    return {"run_id": row["id"], "number": number, "fence": fence, "worker": asked.worker, "now": asked.now}
+def _leased(asked: TakeRuns, one: _Ready) -> dict[str, Any]:
+    data = {"benchmark_index": one.place, "attempt": one.attempts + 1, "worker": asked.worker}
+    return event(one.job_id, one.id, asked.now, "run.leased", data)
 
 
-def _leased(asked: TakeRuns, row: Row) -> dict[str, Any]:
-    data = {"benchmark_index": row["idx"], "attempt": row["attempts"] + 1, "worker": asked.worker}
-    return event(row["job_id"], row["id"], asked.now, "run.leased", data)
-
-
-def _grant(row: Row) -> Grant:
+def _grant(one: _Ready) -> Grant:
     return Grant(
-        run_id=row["id"],
-        job_id=row["job_id"],
-        index=row["idx"],
-        attempt=row["attempts"] + 1,
-        fence=row["fence"] + 1,
-        plan=msgspec.Raw(row["plan"]),
-        context=msgspec.Raw(row["context"]),
+        run_id=one.id,
+        job_id=one.job_id,
+        index=one.place,
+        attempt=one.attempts + 1,
+        fence=one.fence + 1,
+        plan=msgspec.Raw(one.plan),
+        context=msgspec.Raw(one.context),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -22,8 +22,8 @@ _engines = msgspec.json.Decoder(dict[str, str])
 
 RUN_COLUMNS: Final = (
     "id", "job_id", "idx", "provider_id", "benchmark_id", "engine", "state", "status", "priority", "queued_at",
-    "available_at", "attempts", "max_attempts", "fence", "worker", "lease_expires_at", "grace_until", "finished_at",
-    "verdict", "done", "total", "report",
+    "available_at", "attempts", "max_attempts", "fence", "worker", "leased_at", "started_at", "lease_expires_at",
+    "grace_until", "finished_at", "verdict", "done", "total", "report",
 )  # fmt: skip
 """The columns of `runs` in the order of the fields of `records.Run`; its result follows them in every row, then the rest."""
 
@@ -43,33 +43,20 @@ def run_of(row: Iterable[Any]) -> Run:
     # By position: a look-up by name searches the names of all columns before it.
     (
         run_id, job_id, index, provider_id, benchmark_id, engine, state, status, priority, queued_at, available_at, attempts,
-        max_attempts, fence, worker, lease_expires_at, grace_until, finished_at, verdict, done, total, report, result, *_
+        max_attempts, fence, worker, leased_at, started_at, lease_expires_at, grace_until, finished_at, verdict, done, total,
+        report, result, *_
     ) = row  # fmt: skip
     return Run(
-        id=run_id,
-        job_id=job_id,
-        index=index,
-        provider_id=provider_id,
-        benchmark_id=benchmark_id,
-        engine=engine,
-        state=_STATES[state],
-        status=_STATUSES[status],
-        priority=priority,
-        queued_at=queued_at,
-        available_at=available_at,
-        attempts=attempts,
-        max_attempts=max_attempts,
-        fence=fence,
-        worker=worker,
-        lease_expires_at=lease_expires_at,
-        grace_until=grace_until,
-        finished_at=finished_at,
-        verdict=_VERDICTS[verdict] if verdict else None,
-        done=done,
-        total=total,
-        report=report,
-        result=result or b"",
-    )
+        run_id, job_id, index, provider_id, benchmark_id, engine, _STATES[state], _STATUSES[status], priority, queued_at,
+        available_at, attempts, max_attempts, fence, worker, leased_at, started_at, lease_expires_at, grace_until,
+        finished_at, _VERDICTS[verdict] if verdict else None, done, total, report, result or b"",
+    )  # fmt: skip
+
+
+def run_and_last(row: Iterable[Any]) -> tuple[Run, Any]:
+    """Return the run in such a row, and the value that ends the row."""
+    values = tuple(row)
+    return run_of(values), values[-1]
 
 
 def job_of(row: Iterable[Any]) -> Job:
@@ -157,6 +144,11 @@ def report_of(run: Run) -> Report:
 def result_of(run: Run) -> Result | None:
     """Return the decoded result of a run, if it has one."""
     return _result.decode(run.result) if run.result else None
+
+
+def named(row: Row) -> Mapping[str, Any]:
+    """Return the values of a row that many are asked of: SQLite's goes through the names of its columns for each."""
+    return dict(zip(row.keys(), row, strict=True))
 
 
 def encode(value: Any) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -27,7 +26,7 @@ from assay.store import life
 from assay.store.base import SLOTS, Row, Signal, Steps, alone, ask_each, run, run_many
 from assay.store.counting import Moved, hold, recount
 from assay.store.history import event
-from assay.store.rows import listed, report_of, run_of
+from assay.store.rows import listed, report_of, run_and_last, run_of
 
 RETRY_DELAY = 1_000_000
 """Microseconds that a run waits for its next attempt after a temporary failure."""
@@ -80,9 +79,6 @@ class StartRun:
             answers.append(None)
             if one.state is RunState.LEASED:
                 started.append((asked, one))
-        if started:
-            attempts = [{"run_id": one.id, "number": one.attempts, "now": asked.now} for asked, one in started]
-            yield run_many("start_attempt", attempts)
         yield from life.move([asked._move(one) for asked, one in started])
         return answers
 
@@ -116,7 +112,7 @@ class EndRun:
     @classmethod
     def together(cls, operations: Sequence[EndRun]) -> Steps[list[AssayError | None]]:
         rows = yield run("runs_to_end", ids=listed(one.run_id for one in operations))
-        runs = {row["id"]: (run_of(row), row["context"]) for row in rows}
+        runs = {one.id: (one, context) for one, context in map(run_and_last, rows)}
         answers: list[AssayError | None] = []
         ended: list[tuple[EndRun, Run]] = []
         silent: list[tuple[EndRun, Run]] = []
@@ -135,8 +131,7 @@ class EndRun:
                 silent.append((asked, one))
             else:
                 moves.append(asked._move(one, context))
-        if ended:
-            yield run_many("end_attempt", [asked._attempt(one) for asked, one in ended])
+        yield from life.end_attempts([asked._attempt(one) for asked, one in ended])
         # Of two with one name the last counts.
         if artifacts := {
             (one.id, artifact.name): {"run_id": one.id, **msgspec.structs.asdict(artifact)}
@@ -149,18 +144,9 @@ class EndRun:
         yield from _await_reports(silent)
         return answers
 
-    def _attempt(self, one: Run) -> dict[str, Any]:
-        """Return the parameters of `end_attempt`."""
+    def _attempt(self, one: Run) -> life.Attempted:
         ending = self.ending
-        return {
-            "run_id": one.id,
-            "number": one.attempts,
-            "now": self.now,
-            "outcome": ending.outcome,
-            "code": ending.code,
-            "message": ending.message,
-            "exit_code": ending.exit_code,
-        }
+        return life.Attempted(one, self.now, ending.outcome, ending.code, ending.message, ending.exit_code)
 
     def _move(self, one: Run, context: bytes) -> life.Move:
         ending = self.ending
@@ -218,7 +204,7 @@ def _await_reports(silent: Sequence[tuple[EndRun, Run]]) -> Steps[None]:
         for asked, one in silent
     ]
     yield run_many("begin_grace", graces)
-    yield Signal(SLOTS)
+    yield [Signal(SLOTS)]
     exits = [
         event(one.job_id, one.id, asked.now, "run.exited", {"exit_code": asked.ending.exit_code, **life.facts(one)})
         for asked, one in silent

@@ -34,7 +34,7 @@ async def drive(
                 sql, names = translate(step.sql or named[step.name])
                 rows = await _execute(connection, step, sql, names, arrays)
             else:
-                news.append(step)
+                news += step
                 rows = []
             step = steps.send(rows)
     except StopIteration as stop:

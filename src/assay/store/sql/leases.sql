@@ -64,19 +64,13 @@ SELECT (SELECT min(lease_expires_at) FROM runs WHERE worker IS NOT NULL) AS leas
        (SELECT min(grace_until) FROM runs WHERE grace_until IS NOT NULL) AS grace
 
 -- name: take_run
-UPDATE runs SET state = 'leased', fence = fence + 1, attempts = attempts + 1, worker = :worker,
-  lease_expires_at = :expires
+UPDATE runs SET state = 'leased', fence = fence + 1, attempts = attempts + 1, worker = :worker, leased_at = :now,
+  started_at = NULL, lease_expires_at = :expires
 WHERE {run_as_read} {returning}
 
 -- name: insert_attempt
-INSERT INTO attempts (run_id, number, fence, worker, leased_at) VALUES (:run_id, :number, :fence, :worker, :now)
-
--- name: start_attempt
-UPDATE attempts SET started_at = :now WHERE run_id = :run_id AND number = :number
-
--- name: end_attempt
-UPDATE attempts SET ended_at = :now, outcome = :outcome, code = :code, message = :message, exit_code = :exit_code
-WHERE run_id = :run_id AND number = :number AND ended_at IS NULL
+INSERT INTO attempts (run_id, number, fence, worker, leased_at, started_at, ended_at, outcome, code, message, exit_code)
+VALUES (:run_id, :number, :fence, :worker, :leased_at, :started_at, :now, :outcome, :code, :message, :exit_code)
 
 -- name: recent_durations
 SELECT r.provider_id, r.benchmark_id, r.finished_at - b.started_at AS took

@@ -46,5 +46,5 @@ WHERE state = 'queued' AND lane = :lane ORDER BY priority DESC, id LIMIT :limit
 SELECT count(*) AS n FROM runs INDEXED BY runs_queue WHERE state = 'queued' AND lane = :lane
 
 -- name: held_runs
-SELECT r.tenant, r.owner, r.provider_id, r.benchmark_id, r.engine, r.gpus, coalesce(a.started_at, a.leased_at) AS since
-FROM runs r JOIN attempts a ON a.run_id = r.id AND a.number = r.attempts WHERE r.worker IS NOT NULL
+SELECT tenant, owner, provider_id, benchmark_id, engine, gpus, coalesce(started_at, leased_at) AS since
+FROM runs WHERE worker IS NOT NULL

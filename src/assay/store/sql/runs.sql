@@ -35,8 +35,8 @@ WHERE r.job_id = :job_id ORDER BY r.idx {for_update_of_run}
 SELECT plan, context, digest FROM plans WHERE run_id = :run_id
 
 -- name: update_run
-UPDATE runs SET state = :to, status = :status, worker = :worker, lease_expires_at = :lease_expires_at,
-  grace_until = :grace_until, finished_at = :finished_at, verdict = :verdict, report = :report,
+UPDATE runs SET state = :to, status = :status, worker = :worker, started_at = :started_at,
+  lease_expires_at = :lease_expires_at, grace_until = :grace_until, finished_at = :finished_at, verdict = :verdict, report = :report,
   queued_at = :queued_at, available_at = :available_at, done = :done, total = :total
 WHERE {run_as_read} {returning}
 
@@ -72,5 +72,10 @@ SELECT name, digest, size, media_type FROM artifacts WHERE run_id = :run_id ORDE
 SELECT DISTINCT digest FROM artifacts
 
 -- name: attempts_of_run
+-- One that still goes on is in the row of its run.
 SELECT run_id, number, fence, worker, leased_at, started_at, ended_at, outcome, code, message, exit_code
-FROM attempts WHERE run_id = :run_id ORDER BY number
+FROM attempts WHERE run_id = :run_id
+UNION ALL
+SELECT id, attempts, fence, worker, leased_at, started_at, NULL, '', '', '', NULL
+FROM runs WHERE id = :run_id AND worker IS NOT NULL
+ORDER BY number

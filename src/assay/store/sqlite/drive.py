@@ -34,7 +34,7 @@ def paced(connection: sqlite3.Connection, operation: Operation[T], news: list[Ne
                         raise NotChanged(step.name)
                 yield
             else:
-                news.append(step)
+                news += step
                 rows = []
             step = steps.send(rows)
     except StopIteration as stop:
