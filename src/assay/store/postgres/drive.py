@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from assay.store.base import Each, News, NotChanged, Operation, Row, Statement, TooManyStatements
-from assay.store.postgres.several import FEWEST, execute_each
+from assay.store.base import Each, News, Operation, Row, Statement, TooManyStatements
+from assay.store.postgres.pending import Pending
+from assay.store.postgres.several import execute_each
 from assay.store.postgres.translate import arguments, translate
 from assay.store.statements import statements
 
@@ -15,13 +16,14 @@ T = TypeVar("T")
 async def drive(
     connection: Any, operation: Operation[T], news: list[News], *, single: bool = False, arrays: bool = False
 ) -> T:
-    """Execute the statements of `operation` one by one; append its news; return its result.
+    """Execute the statements of `operation`, all of them before this returns; append its news; return its result.
 
-    `single`: raise TooManyStatements before a second one. `arrays`: execute one for many sets of parameters at once, for
-    which the connection must keep statements that are prepared.
+    `single`: raise TooManyStatements before a second one. `arrays`: execute one for many sets of parameters at once, and
+    several together, for which the connection must keep statements that are prepared.
     """
     named = statements("postgres")
     steps = operation.steps()
+    pending = Pending(connection) if arrays else None
     rows: list[Row] = []
     done = False
     try:
@@ -32,32 +34,27 @@ async def drive(
                     raise TooManyStatements
                 done = True
                 sql, names = translate(step.sql or named[step.name])
-                rows = await _execute(connection, step, sql, names, arrays)
+                rows = await _execute(connection, pending, step, sql, names)
             else:
                 news += step
                 rows = []
             step = steps.send(rows)
     except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+        result = stop.value
+    if pending:
+        await pending.send()
+    return result  # type: ignore[no-any-return]
 
 
-async def _execute(connection: Any, step: Statement, sql: str, names: tuple[str, ...], arrays: bool) -> list[Row]:
-    """Execute a statement, several times in one round trip where it has several sets of parameters; return its rows."""
+async def _execute(connection: Any, pending: Pending | None, step: Statement, sql: str, names: tuple[str, ...]) -> list[Row]:
+    """Execute a statement, or let it wait if it gives no rows; return its rows."""
     if step.many is None:
+        if pending:
+            await pending.send_before(sql)
         return await connection.fetch(sql, *arguments(names, step.parameters))  # type: ignore[no-any-return]
     every = [arguments(names, one) for one in step.many]
-    if arrays and len(every) >= FEWEST and step.each is not Each.ASKS:
-        changed = await execute_each(connection, sql, every)
-        if step.each is Each.CHANGES and changed not in (None, len(every)):
-            raise NotChanged(step.name)
-        if changed is not None:
+    if pending:
+        if step.each is not Each.ASKS and await pending.put(step, sql, every):
             return []
-    if step.each is Each.WRITES:
-        await connection.executemany(sql, every)
-        return []
-    rows: list[Row] = await connection.fetchmany(sql, every)
-    if step.each is Each.ASKS:
-        return rows
-    if len(rows) != len(every):
-        raise NotChanged(step.name)
-    return []
+        await pending.send_before(sql)
+    return await execute_each(connection, step.name, sql, every, step.each, arrays=pending is not None)
