@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from assay.store.base import Statement
 from assay.store.postgres.address import Address
 from assay.store.postgres.connection import FAILURES
 from assay.store.postgres.listening import Listener
@@ -66,6 +67,13 @@ class Announcements:
     def messages(self, topics: set[str]) -> list[str]:
         """Return what to send about the transaction that changes `topics`."""
         return list(self._messages(topics)) if self._listener or self._channel else []
+
+    def statement(self, messages: list[str]) -> Statement | None:
+        """Return what tells the other servers, once the transaction in which it is executed is committed; None: nothing."""
+        if not self._listener or not messages:
+            return None
+        every = [{"channel": _CHANNEL, "message": message} for message in messages]
+        return Statement("notify", {}, "SELECT pg_notify(:channel, :message)", every)
 
     async def send(self, connection: Any, messages: list[str]) -> None:
         """Tell the other servers, once the transaction of `connection` is committed."""

@@ -73,8 +73,8 @@ class Pending:
         Raises NotChanged, as `send` does.
         """
         needs = uses(sql)
-        counted = step.each is Each.CHANGES
-        if not needs.written or not 0 < len(every) <= MOST or (counted and "RETURNING" not in sql):
+        waits = needs.written or not needs.named  # what names no table: a message to other servers
+        if not waits or not 0 < len(every) <= MOST or (step.each is Each.CHANGES and "RETURNING" not in sql):
             return False
         several = await for_several(self._connection, sql)
         if several is None and len(every) > 1:
@@ -129,7 +129,8 @@ class _Waiting(NamedTuple):
 
     def part(self) -> _Part:
         sql = self.several if self.several and len(self.every) > 1 else self.sql
-        return _Part(sql, len(self.every[0]), self.each is Each.CHANGES)
+        counted = self.each is Each.CHANGES or not self.uses.written  # nobody executes a question that nobody looks at
+        return _Part(sql, len(self.every[0]), counted)
 
     def arguments(self) -> Sequence[Any]:
         return self.every[0] if len(self.every) == 1 else list(zip(*self.every, strict=True))

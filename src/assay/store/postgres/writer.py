@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from assay.model.errors import AssayError, StoreUnavailable
-from assay.store.base import News, Operation, Signal
+from assay.store.base import News, Operation, Signal, Steps
 from assay.store.calls import Call, Calls, deliver
 from assay.store.changes import Changes
 from assay.store.grouping import Unit, each_alone, units
@@ -47,6 +47,24 @@ _UNWRITTEN = "could not be written"
 
 class _UndoGroup(Exception):
     """An operation of a group was refused, and there was no savepoint to go back to."""
+
+
+class _Telling(NamedTuple):
+    """A unit that is a whole group: what it has to tell the other servers is sent with the last that it writes."""
+
+    unit: Unit
+    announcements: Announcements
+    news: list[News]
+    """What it has to say; filled while its steps are carried out."""
+    messages: list[str]
+    """Filled once they have been."""
+
+    def steps(self) -> Steps[list[Any | AssayError]]:
+        result = yield from self.unit.steps()
+        self.messages.extend(self.announcements.messages(_topics(self.news)))
+        if (statement := self.announcements.statement(self.messages)) is not None:
+            yield statement
+        return result
 
 
 class Writer:
@@ -109,13 +127,15 @@ class Writer:
         news: list[News] = []
         count = sum(len(unit.places) for unit in every)
         answers: list[Any] = [None] * count
+        messages: list[str] = []
         try:
             async with self._pool.acquire() as connection:
                 transaction = connection.transaction()
                 await transaction.start()
                 try:
                     for unit in every:
-                        result = await self._run(connection, unit, news, savepoints)
+                        telling = messages if len(every) == 1 else None
+                        result = await self._run(connection, unit, news, telling, in_savepoint=savepoints)
                         if isinstance(result, AssayError):
                             if count > 1 and not savepoints:
                                 raise _UndoGroup
@@ -125,9 +145,9 @@ class Writer:
                     if count == 1 and isinstance(answers[0], AssayError):
                         await transaction.rollback()
                         return answers
-                    topics = {one.topic for one in news if isinstance(one, Signal)}
-                    messages = self._announcements.messages(topics)
-                    await self._announcements.send(connection, messages)
+                    if len(every) > 1:
+                        messages = self._announcements.messages(_topics(news))
+                        await self._announcements.send(connection, messages)
                     await transaction.commit()
                 except BaseException:
                     with contextlib.suppress(*FAILURES):
@@ -145,19 +165,25 @@ class Writer:
             return [self.failure] * count
         self.failure = None
         if news:
-            self._announcements.announce(topics, messages)
+            self._announcements.announce(_topics(news), messages)
             self._changes.tell([one for one in news if not isinstance(one, Signal)])
         return answers
 
-    async def _run(self, connection: Any, unit: Unit, news: list[News], in_savepoint: bool) -> list[Any] | AssayError:
-        """Run a unit; return its results, or the error for which it is to be (in a savepoint: was) undone."""
+    async def _run(
+        self, connection: Any, unit: Unit, news: list[News], messages: list[str] | None, *, in_savepoint: bool
+    ) -> list[Any] | AssayError:
+        """Run a unit; return its results, or the error for which it is to be (in a savepoint: was) undone.
+
+        Appends its news; and what it has told the other servers to `messages`, where those are not None.
+        """
         own: list[News] = []
+        operation = unit if messages is None else _Telling(unit, self._announcements, own, messages)
         savepoint = connection.transaction() if in_savepoint else None
         if savepoint:
             await savepoint.start()
         result: list[Any] | AssayError
         try:
-            result = await drive(connection, unit, own, arrays=self._arrays)
+            result = await drive(connection, operation, own, arrays=self._arrays)
         except AssayError as refusal:
             result = refusal
         except CONFLICTS:
@@ -176,3 +202,7 @@ class Writer:
         if savepoint:
             await savepoint.rollback()
         return result
+
+
+def _topics(news: Iterable[News]) -> set[str]:
+    return {one.topic for one in news if isinstance(one, Signal)}
