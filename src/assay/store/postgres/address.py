@@ -6,8 +6,13 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 _OPTION = "pgbouncer"
-_OPTIONS: dict[str, Any] = {"timeout": 10, "command_timeout": 30, "server_settings": {"application_name": "assay"}}
-"""How every connection is made; times in seconds."""
+_OPTIONS: dict[str, Any] = {
+    "timeout": 10,
+    "command_timeout": 30,
+    "server_settings": {"application_name": "assay"},
+    "statement_cache_size": 500,
+}
+"""How every connection is made; times in seconds. There is room for all named statements, and for what is sent as one."""
 
 
 class Address(NamedTuple):

@@ -109,7 +109,7 @@ class Pending:
                     raise NotChanged(one.name)
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A part of a combined statement: what is executed, with how many parameters, and whether its rows are counted."""
 
     sql: str
@@ -127,17 +127,17 @@ class _Waiting(NamedTuple):
     every: list[Sequence[Any]]
     uses: Uses
 
-    def part(self) -> _Part:
+    def part(self) -> Part:
         sql = self.several if self.several and len(self.every) > 1 else self.sql
         counted = self.each is Each.CHANGES or not self.uses.written  # nobody executes a question that nobody looks at
-        return _Part(sql, len(self.every[0]), counted)
+        return Part(sql, len(self.every[0]), counted)
 
     def arguments(self) -> Sequence[Any]:
         return self.every[0] if len(self.every) == 1 else list(zip(*self.every, strict=True))
 
 
 @lru_cache(maxsize=1024)
-def combined(parts: tuple[_Part, ...]) -> str:
+def combined(parts: tuple[Part, ...]) -> str:
     """Return the one statement that is several; it gives one row, with how many rows each that is counted has returned."""
     texts, counts, before = [], [], 0
     for place, part in enumerate(parts):
