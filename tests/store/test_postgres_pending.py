@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from assay.model.errors import AssayError, NotFound
-from assay.model.protocol import Ending, Grant
+from assay.model.protocol import Ending, Grant, Lease
 from assay.model.states import RunState
 from assay.scheduler.handover import HandOver
 from assay.store.base import Row, Statement, Steps, change_each, run, run_many
@@ -116,12 +116,12 @@ def put_result(run_id: str, result: bytes) -> Statement:
     return run_many("put_result", [{"run_id": run_id, "result": result}])
 
 
-def ending(life: Life, lease: Grant) -> EndRun:
+def ending(life: Life, lease: Grant | Lease) -> EndRun:
     told = Ending(fence=lease.fence, outcome="completed", metrics={"acc": 0.5})
     return EndRun(lease.run_id, told, life.now, life.at, GRACE, DELAY)
 
 
-def handing_over(life: Life, lease: Grant) -> HandOver:
+def handing_over(life: Life, lease: Grant | Lease) -> HandOver:
     return HandOver(ending(life, lease), take=TakeRuns("w", "1", 1, life.now, LEASE))
 
 
@@ -150,10 +150,10 @@ async def test_of_every_statement_it_is_known_what_it_uses_and_changes(connectio
         found, modes = uses(sql), await locked(connection, sql)
         changed = {table for table, how in modes.items() if "RowExclusiveLock" in how}
         behind = {other for table in modes for other in BEHIND.get(table, ())}
-        assert (name, found.named & known) == (name, modes.keys() | behind)
+        assert (name, found.named & known) == (name, frozenset(modes.keys() | behind))
         assert (name, found.reads) == (name, not changed and name != "skip_events")
         if sql.startswith(("INSERT", "UPDATE")):
-            assert (name, found.written) == (name, changed.union(*(BEHIND.get(table, ()) for table in changed)))
+            assert (name, found.written) == (name, frozenset(changed).union(*(BEHIND.get(table, ()) for table in changed)))
         else:
             assert not found.written, name
 
@@ -220,9 +220,9 @@ async def test_a_run_that_is_handed_over_takes_nine_ways_there_and_back(life: Li
     await life.register()
     for _ in range(4):
         await life.submit()
-    (lease,) = await life.take()
-    for _ in range(2):  # the first time statements are prepared, too
-        await life.start(lease)
+    (first,) = await life.take()
+    lease: Grant | Lease = first
+    for _ in range(2):
         sent.clear()
         (lease,) = (await life.store.apply(handing_over(life, lease))).leases
     assert sent[0] == "BEGIN;"
@@ -276,7 +276,7 @@ async def test_a_row_that_is_not_as_it_was_read_undoes_all_that_was_sent_with_it
     await life.register()
     job = await life.submit(several)
     runs = await life.runs(job)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": one.id, "from": RunState.QUEUED, "fence": one.fence, "worker": "w", "expires": life.now + LEASE}
         for one in runs
     ]
