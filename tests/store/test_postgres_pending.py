@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -13,7 +15,7 @@ from assay.model.errors import AssayError, NotFound
 from assay.model.protocol import Ending, Grant, Lease
 from assay.model.states import RunState
 from assay.scheduler.handover import HandOver
-from assay.store.base import Row, Statement, Steps, change_each, run, run_many
+from assay.store.base import QUEUE, Row, Statement, Steps, change_each, job_topic, run, run_many
 from assay.store.history import EventsOfJob, event, record
 from assay.store.postgres import PostgresStore
 from assay.store.postgres.address import Address
@@ -207,6 +209,24 @@ def test_two_statements_keep_their_order_where_one_writes_what_the_other_uses(on
     assert uses(named(other)).bars(uses(named(one))) is bars
 
 
+@pytest.mark.parametrize(
+    ("sql", "tables"),
+    [
+        ("SELECT 1 FROM runs r, jobs AS j, events WHERE r.job_id = j.id", {"runs", "jobs", "events"}),
+        (
+            "SELECT (SELECT count(*) FROM results)\n-- FROM plans\nFROM ONLY runs LEFT JOIN jobs j ON true",
+            {"results", "runs", "jobs"},
+        ),
+        ("SELECT 1 FROM runs JOIN jobs USING (id) CROSS JOIN events", {"runs", "jobs", "events"}),
+        ("insert into plans select 1 from runs on conflict do nothing", {"plans", "runs"}),
+        ("DELETE FROM runs USING jobs j WHERE true", {"runs", "jobs"}),
+    ],
+)
+def test_tables_are_found_wherever_they_stand(sql: str, tables: set[str]) -> None:
+    assert uses(sql).named >= tables
+    assert "plans" in tables or "plans" not in uses(sql).named
+
+
 def test_what_is_sent_as_one_is_short_enough_to_be_kept_prepared() -> None:
     parts = []
     for name in sorted(written()):
@@ -259,11 +279,13 @@ async def test_events_keep_their_order_whatever_is_written_between_them(life: Li
     assert [each.result for each in await life.runs(job)] == [b"3", b"2"]
 
 
-async def test_more_events_than_one_statement_takes_keep_their_order(life: Life) -> None:
+async def test_more_events_than_one_statement_takes_keep_their_order(life: Life, sent: list[str]) -> None:
     job = await life.submit()
     names = [f"test.{number}" for number in range(MOST + 200)]
     events = [event(job.id, "", life.now, name, {}) for name in names]
+    sent.clear()
     await life.store.apply(Told(events[:600], events[600:900], events[900:]))
+    assert sum("INSERT INTO events" in text for text in sent) == 2
     history = await life.store.lookup(EventsOfJob(job.id, limit=MOST * 2))
     assert [each.type for each in history][1:] == names
 
@@ -336,6 +358,30 @@ async def test_what_is_deleted_is_what_was_written_before(life: Life) -> None:
     assert [each.result for each in await life.runs(job)] == [b""]
     await life.store.apply(Carried(drop, put_result(one.id, b"y")))
     assert [each.result for each in await life.runs(job)] == [b"y"]
+
+
+async def test_what_goes_with_a_job_is_written_before_the_job_is_deleted(life: Life) -> None:
+    job = await life.submit()
+    (one,) = await life.runs(job)
+    await life.store.apply(Carried(put_result(one.id, b"x"), run("delete_job", id=job.id)))
+    assert await life.store.lookup(Ask("SELECT * FROM results")) == []
+
+
+async def test_of_two_results_of_one_run_the_last_counts(life: Life) -> None:
+    job = await life.submit()
+    (one,) = await life.runs(job)
+    await life.store.apply(Carried(put_result(one.id, b"first"), put_result(one.id, b"last")))
+    assert [each.result for each in await life.runs(job)] == [b"last"]
+
+
+async def test_other_servers_are_told_with_the_last_that_is_written(life: Life, connection: Any, sent: list[str]) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    await connection.add_listener("assay", lambda _connection, _pid, _channel, message: heard.put_nowait(message))
+    sent.clear()
+    job = await life.submit()
+    assert "pg_notify" in sent[-2]
+    assert "INSERT INTO events" in sent[-2]
+    assert set(json.loads(await asyncio.wait_for(heard.get(), 30))[1:]) >= {QUEUE, job_topic(job.id)}
 
 
 async def test_jobs_are_counted_when_their_rows_are_changed_with_others(life: Life) -> None:

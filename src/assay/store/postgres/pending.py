@@ -25,11 +25,11 @@ BEHIND: Final[Mapping[str, frozenset[str]]] = {
 """What is written or read with a table or view that a statement names: by triggers, through the view, to number the rows."""
 
 _COMMENT = re.compile(r"--.*")
-_LOCKING = re.compile(r"\bFOR (?:NO KEY )?UPDATE\b")
-_CHANGES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|TRUNCATE|setval|nextval)\b")
+_LOCKING = re.compile(r"\bFOR (?:NO KEY )?UPDATE\b", re.IGNORECASE)
+_CHANGES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|TRUNCATE|setval|nextval)\b", re.IGNORECASE)
 _WRITTEN = re.compile(r"(?:INSERT INTO|UPDATE) (\w+)")
-_NAMED = r"(?:ONLY )?\w+(?: (?:AS )?\w+)?"
-_FOUND = re.compile(rf"\b(?:FROM|JOIN|USING|INTO|UPDATE) ({_NAMED}(?: ?, ?{_NAMED})*)")
+_NAMED = r"(?:ONLY )?\w+(?: (?!JOIN\b|USING\b|FROM\b)(?:AS )?\w+)?"
+_FOUND = re.compile(rf"\b(?:FROM|JOIN|USING|INTO|UPDATE) ({_NAMED}(?: ?, ?{_NAMED})*)", re.IGNORECASE)
 
 
 class Uses(NamedTuple):
@@ -80,7 +80,8 @@ class Pending:
         if several is None and len(every) > 1:
             return False
         for one in self._waiting:
-            if one.sql == sql and several and needs.adds and len(one.every) + len(every) <= MOST:
+            alike = one.sql == sql and one.each is step.each
+            if alike and several and needs.adds and len(one.every) + len(every) <= MOST:
                 one.every.extend(every)
                 return True
         if any(one.uses.bars(needs) for one in self._waiting):
