@@ -367,10 +367,10 @@ async def test_what_goes_with_a_job_is_written_before_the_job_is_deleted(life: L
     assert await life.store.lookup(Ask("SELECT * FROM results")) == []
 
 
-async def test_of_two_results_of_one_run_the_last_counts(life: Life) -> None:
+async def test_of_several_results_of_one_run_the_last_counts(life: Life) -> None:
     job = await life.submit()
     (one,) = await life.runs(job)
-    await life.store.apply(Carried(put_result(one.id, b"first"), put_result(one.id, b"last")))
+    await life.store.apply(Carried(*[put_result(one.id, b) for b in (b"first", b"second", b"last")]))
     assert [each.result for each in await life.runs(job)] == [b"last"]
 
 
