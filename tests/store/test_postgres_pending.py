@@ -299,7 +299,7 @@ async def test_a_row_that_is_not_as_it_was_read_undoes_all_that_was_sent_with_it
     job = await life.submit(several)
     runs = await life.runs(job)
     rows: list[dict[str, Any]] = [
-        {"id": one.id, "from": RunState.QUEUED, "fence": one.fence, "worker": "w", "expires": life.now + LEASE}
+        {"id": one.id, "from": RunState.QUEUED, "fence": one.fence, "now": 1, "worker": "w", "expires": life.now + LEASE}
         for one in runs
     ]
     rows[wrong]["fence"] += 1
