@@ -85,7 +85,8 @@ class StoreContender:
             if not leases:
                 raise SystemExit(_EMPTY)
             moment = now()
-            await self._all([_end(lease, moment) for lease in leases])
+            at = rfc3339(moment)
+            await self._all([_end(lease, moment, at) for lease in leases])
             watch.finished(began, len(leases))
 
     def _taking(self, name: str, free: int) -> TakeRuns:
@@ -112,13 +113,14 @@ class HandingOver(StoreContender):
             began = watch.claimed(began)
             more = next(left, None) is not None
             following = self._taking(name, 1) if more else None
-            leases = (await self._store.apply(HandOver(_end(leases[0], now()), take=following))).leases
+            moment = now()
+            leases = (await self._store.apply(HandOver(_end(leases[0], moment, rfc3339(moment)), take=following))).leases
             watch.finished(began)
 
 
-def _end(lease: Grant, moment: int) -> EndRun:
+def _end(lease: Grant, moment: int, at: str) -> EndRun:
     ending = Ending(fence=lease.fence, outcome="completed", metrics={"acc": 0.5})
-    return EndRun(lease.run_id, ending, moment, rfc3339(moment), _GRACE)
+    return EndRun(lease.run_id, ending, moment, at, _GRACE)
 
 
 def _jobs(runs: int, per_job: int, mixed: bool) -> Iterator[NewJob]:

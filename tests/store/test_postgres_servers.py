@@ -27,6 +27,7 @@ from assay.store.queries import JobCounts, JobVersion
 from assay.store.statements import statements
 from tests.postgres import Cluster
 
+from .attempted import ATTEMPTED, they_go_on
 from .life import LEASE, Life, new_job
 from .tagged import TAGGED, kept, with_x_and_y
 
@@ -57,21 +58,35 @@ async def test_servers_that_start_together_make_the_schema_once(database: str) -
 async def test_jobs_from_before_are_counted_and_found_by_several_tags(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    every = available("postgres")
-    monkeypatch.setattr(
-        "assay.store.postgres.migrations.outstanding",
-        lambda _, applied, __: [one for one in every if one.number not in applied and one.number < 13],
-    )
-    await migrate(Address.of(database))
-    monkeypatch.undo()
-    connection = await asyncpg.connect(database)
-    await connection.execute(TAGGED)
-    await connection.close()
+    await of_before(13, database, monkeypatch, TAGGED)
     store = await PostgresStore.open(database)
     assert await kept(store) == {"few": {",x,y,"}, "many": {""}, "one": {",x,"}}
     assert await with_x_and_y(store) == ["many", "few"]
     assert await store.scan(JobCounts()) == [("t", "pending", 3)]
     await store.close()
+
+
+async def test_attempts_from_before_are_kept_and_what_goes_on_can_end(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await of_before(17, database, monkeypatch, ATTEMPTED.replace("BYTES", "BYTEA"))
+    store = await PostgresStore.open(database)
+    await they_go_on(store)
+    await store.close()
+
+
+async def of_before(number: int, database: str, monkeypatch: pytest.MonkeyPatch, contents: str) -> None:
+    """Make a database as it was before a migration, with what some SQL puts into it."""
+    every = available("postgres")
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "assay.store.postgres.migrations.outstanding",
+            lambda _, applied, __: [one for one in every if one.number not in applied and one.number < number],
+        )
+        await migrate(Address.of(database))
+    connection = await asyncpg.connect(database)
+    await connection.execute(contents)
+    await connection.close()
 
 
 async def test_no_text_of_ours_is_compared_by_the_rules_of_a_language(database: str) -> None:

@@ -15,6 +15,7 @@ from assay.store.sqlite import SqliteStore
 from assay.store.sqlite.connection import connect
 from assay.store.sqlite.migrations import migrate
 
+from .attempted import ATTEMPTED, they_go_on
 from .life import Life
 from .tagged import TAGGED, kept, with_x_and_y
 
@@ -158,6 +159,18 @@ async def test_jobs_from_before_are_counted_and_found_by_several_tags(
     assert await kept(store) == {"few": {",x,y,"}, "many": {""}, "one": {",x,"}}
     assert await with_x_and_y(store) == ["many", "few"]
     assert await store.scan(JobCounts()) == [("t", "pending", 3)]
+    await store.close()
+
+
+async def test_attempts_from_before_are_kept_and_what_goes_on_can_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "assay.db"
+    connection = of_before(17, path, monkeypatch)
+    connection.executescript(ATTEMPTED.replace("BYTES", "BLOB"))
+    connection.close()
+    store = SqliteStore(path)
+    await they_go_on(store)
     await store.close()
 
 
