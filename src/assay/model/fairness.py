@@ -9,10 +9,10 @@ about one turn and no more. Within a tenant runs go by priority, then by age.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -57,8 +57,8 @@ class Shares:
 
     def __init__(self, quotas: Quotas, held: Iterable[Held], passes: Mapping[str, float]) -> None:
         self._quotas = quotas
-        self._runs: Counter[tuple[str, ...]] = Counter()
-        self._gpus: Counter[tuple[str, ...]] = Counter()
+        self._runs: defaultdict[tuple[str, ...], int] = defaultdict(int)
+        self._gpus: defaultdict[tuple[str, ...], int] = defaultdict(int)
         self._shares: dict[str, float] = {}
         """What each tenant holds, divided by its weight."""
         self._passes = dict(passes)
@@ -66,7 +66,7 @@ class Shares:
         """Tenants that still have queued runs."""
         self._longest_stride = self._floor = 0.0
         self._bound()
-        self._alone = len(self._passes) < 2 and quotas == Quotas()
+        self._alone = len(self._passes) < 2 and quotas == _NONE
         self._bounds: dict[str, list[_Bound]] = {}
         """What bounds the runs of a lane, by its key."""
         self._most: dict[tuple[str, ...], int] = {}
@@ -144,6 +144,8 @@ class Shares:
 
     def _bounds_of(self, lane: Lane) -> list[_Bound]:
         """Return what bounds the runs of a lane, and mark what is full of it."""
+        if self._alone:
+            return []
         bounds = list(_bounds(lane, self._quotas))
         for _, key, quota in bounds:
             if quota.runs is not None:
@@ -157,6 +159,9 @@ class Shares:
             self._full.add(key)
         else:
             self._full.discard(key)
+
+
+_NONE: Final = Quotas()
 
 
 class _Bound(NamedTuple):
