@@ -12,11 +12,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from assay.model.quotas import Quota, Quotas
+from assay.model.quotas import NO_QUOTAS, Quota, Quotas
 
 
 class Lane(NamedTuple):
@@ -66,7 +66,7 @@ class Shares:
         """Tenants that still have queued runs."""
         self._longest_stride = self._floor = 0.0
         self._bound()
-        self._alone = len(self._passes) < 2 and quotas == _NONE
+        self._alone = len(self._passes) < 2 and quotas == NO_QUOTAS
         self._bounds: dict[str, list[_Bound]] = {}
         """What bounds the runs of a lane, by its key."""
         self._most: dict[tuple[str, ...], int] = {}
@@ -159,9 +159,6 @@ class Shares:
             self._full.add(key)
         else:
             self._full.discard(key)
-
-
-_NONE: Final = Quotas()
 
 
 class _Bound(NamedTuple):

@@ -5,7 +5,7 @@ A quota bounds what is *leased*. Nothing counts up or down: whoever hands out a 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -52,6 +52,9 @@ class Quotas(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 
 _EQUAL, _FREE = TenantQuota(), Quota()
+
+NO_QUOTAS: Final = Quotas()
+"""Nothing is bounded, and all tenants are equal."""
 
 
 def quotas_of(document: Any, path: object) -> Quotas:

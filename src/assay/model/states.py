@@ -119,15 +119,15 @@ def permitted(state: RunState, cause: Cause, to: RunState, verdict: Verdict | No
     return step in TRANSITIONS or (verdict is Verdict.WATCHDOG and step in OVERRULED)
 
 
+_ENDED: Final = {state: Status(state.value) for state in TERMINAL_RUNS}
+
+
 def public_status(state: RunState, reported_running: bool = False) -> Status:
     """Return what users see of a run in `state`; an adapter driven by hand may have reported that it runs."""
     ended = _ENDED.get(state)
     if ended:
         return ended
     return Status.RUNNING if state is RunState.RUNNING or reported_running else Status.PENDING
-
-
-_ENDED: Final = {state: Status(state.value) for state in TERMINAL_RUNS}
 
 
 def job_state(counts: Mapping[Status, int], cancelled: bool = False) -> JobState:

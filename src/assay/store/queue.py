@@ -17,7 +17,7 @@ from assay.model.errors import AssayError, UnknownWorker
 from assay.model.fairness import Held, Lane, Shares, Turns
 from assay.model.forecast import Waiting
 from assay.model.protocol import Grant
-from assay.model.quotas import Quotas
+from assay.model.quotas import NO_QUOTAS, Quotas
 from assay.model.records import Worker
 from assay.model.states import RunState, WorkerState
 from assay.store.base import Steps, alone, change_each, run, run_many
@@ -125,7 +125,7 @@ class _Queue:
     def look(cls, quotas: Quotas) -> Steps[_Queue]:
         """Look at the queue. Where shares or quotas decide nobody else takes runs before the transaction ends."""
         lanes = yield from queued_lanes()
-        if len(lanes) > 1 or (lanes and quotas != _NONE):
+        if len(lanes) > 1 or (lanes and quotas != NO_QUOTAS):
             yield run("lock_queue")
         return cls(quotas, lanes, (yield from shares_of(lanes, quotas)))
 
@@ -302,13 +302,10 @@ def queued_lanes() -> Steps[list[Lane]]:
 def shares_of(lanes: list[Lane], quotas: Quotas) -> Steps[Shares]:
     """Return who holds what, and how far each tenant is that has a lane. One tenant without quotas needs no look."""
     tenants = {lane.tenant for lane in lanes}
-    if len(tenants) < 2 and quotas == _NONE:
+    if len(tenants) < 2 and quotas == NO_QUOTAS:
         return Shares(quotas, (), dict.fromkeys(tenants, 0.0))
     held = [Held(*row) for row in (yield run("held"))]
     passes = dict.fromkeys(tenants, 0.0)
     for row in (yield run("shares", tenants=listed(sorted(tenants)))):
         passes[row["tenant"]] = row["pass"]
     return Shares(quotas, held, passes)
-
-
-_NONE = Quotas()
