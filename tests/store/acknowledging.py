@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assay.model.ids import uuid7
 from assay.store.jobs import CreateJob
-from assay.store.sqlite import SqliteStore
+from assay.store.sqlite import SqliteStore, checkpoints
 
 from .life import Life, new_job
 
@@ -35,6 +35,7 @@ def say(*words: str) -> None:
 
 
 async def main(path: Path) -> None:
+    checkpoints._PORTION, checkpoints._LONG = 50, 500  # so that a kill finds the log being copied, and begun anew
     life = Life(SqliteStore(path))
     life.new_id = lambda: uuid7(life.later() // 1000, os.urandom(10))  # type: ignore[assignment]
     await asyncio.gather(*(submit_for_ever(life) for _ in range(8)), *(work_for_ever(life, name) for name in "ab"))

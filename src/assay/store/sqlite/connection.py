@@ -46,7 +46,6 @@ def connect(path: Path, *, read_only: bool = False, durable: bool = True) -> sql
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
             connection.execute("PRAGMA journal_size_limit = 67108864")
-            connection.execute("PRAGMA wal_autocheckpoint = 8000")
             # SQLite opens a file that may not be written to all the same, and would only refuse the first change.
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("PRAGMA user_version = 1")

@@ -19,6 +19,7 @@ from assay.store.base import Connections, Operation, TooManyStatements
 from assay.store.changes import Changes
 from assay.store.history import LastEvent
 from assay.store.signals import LocalSignals
+from assay.store.sqlite.checkpoints import Checkpoints
 from assay.store.sqlite.connection import connect, explain
 from assay.store.sqlite.drive import ask_once, drive
 from assay.store.sqlite.migrations import migrate
@@ -54,6 +55,7 @@ class SqliteStore:
                 self._reading = connect(path, read_only=True)
                 for _ in range(_READERS):
                     self._idle.put(connect(path, read_only=True))
+                checkpoints = Checkpoints(writing, connect(path, durable=durable))
             except AssayError:
                 writing.close()
                 raise
@@ -61,7 +63,7 @@ class SqliteStore:
             os.close(self._lock)
             raise
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="assay-reader")
-        self._writer = Writer(writing, path, self.signals, self.changes)
+        self._writer = Writer(writing, checkpoints, path, self.signals, self.changes)
 
     @classmethod
     def temporary(cls) -> SqliteStore:
@@ -109,7 +111,10 @@ class SqliteStore:
         self.signals.announce(topics)
 
     def connections(self) -> Connections:
-        """Say how many connections there are: one that writes, one for look-ups on the loop, and the readers' own."""
+        """Say how many connections there are: one that writes, one for look-ups on the loop, and the readers' own.
+
+        The one that copies the write-ahead log answers nobody, and is not counted.
+        """
         used = self._writer.busy + _READERS - self._idle.qsize()
         most = 2 + _READERS
         return Connections("sqlite", self.path.name, used, most - used, most)

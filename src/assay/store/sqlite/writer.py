@@ -28,6 +28,7 @@ from assay.store.calls import Call, Calls, deliver
 from assay.store.changes import Changes
 from assay.store.grouping import Unit, each_alone, units
 from assay.store.signals import LocalSignals
+from assay.store.sqlite.checkpoints import Checkpoints
 from assay.store.sqlite.connection import explain
 from assay.store.sqlite.drive import paced
 from assay.store.sqlite.pace import Pace
@@ -48,8 +49,15 @@ class _UndoGroup(Exception):
 class Writer:
     """Owns the writing connection. Those who wait for `signals` or `changes` hear of each commit on the loop."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, signals: LocalSignals, changes: Changes) -> None:
-        self._connection = connection
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        checkpoints: Checkpoints,
+        path: Path,
+        signals: LocalSignals,
+        changes: Changes,
+    ) -> None:
+        self._connection, self._checkpoints = connection, checkpoints
         self._path = path
         self._signals, self._changes = signals, changes
         self._calls = Calls()
@@ -77,6 +85,7 @@ class Writer:
         self._calls.close()
         await self._task
         self._disk.shutdown()
+        await self._checkpoints.stop()
 
     def close(self) -> None:
         """Close the connection of a stopped writer. The last one to be closed leaves everything in the main file."""
@@ -86,6 +95,7 @@ class Writer:
         while group := await self._calls.group(_GROUP):
             answers, news = await self._write(group)
             self._deliver(group, answers, news)
+            await self._checkpoints.after_commit()
 
     async def _write(self, group: list[Call]) -> tuple[list[list[Any]], list[News]]:
         """Run and commit a group; return one list of results for each call, and what there is to tell."""
