@@ -51,6 +51,8 @@ async def leases(stores: dict[str, Store], postgres: Cluster, database: str, opt
         await contenders[name, "none"].fill(options.queued)
         progress(f"{name}: {options.queued:,} runs are queued")
     postgres.sql("VACUUM (ANALYZE)", database)  # as autovacuum does within a minute, at a moment of its own
+    postgres.sql("CHECKPOINT")
+    os.sync()  # or the system writes what the filling has left within half a minute, and a commit waits for it
     workers = max(WORKERS)
     found: dict[tuple[str, str], list[Pace]] = {key: [] for key in contenders}
     for number in range(options.rounds):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 from typing import NamedTuple
 
 import msgspec
@@ -209,6 +209,16 @@ class Turns:
         lane = firsts[0] if len(firsts) == 1 else min(firsts, key=self._shares.turn)
         heappop(self._lines[lane.tenant])
         return lane
+
+    def soon(self, most: int) -> list[Lane]:
+        """Return up to `most` lanes that are likely to be next: exact if nobody held more by then than now."""
+        if not most:
+            return []
+        firsts = [heap[0][2] for heap in self._lines.values() if self._open(heap)]
+        if len(firsts) >= most:
+            return nsmallest(most, firsts, key=self._shares.turn)
+        each = -(-most // len(firsts)) if firsts else 0
+        return [lane for heap in self._lines.values() for *_, lane in nsmallest(each, heap)][:most]
 
     def put(self, lane: Lane) -> None:
         """Put a lane in, or back in with another first run."""

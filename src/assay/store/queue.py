@@ -20,7 +20,7 @@ from assay.model.protocol import Grant
 from assay.model.quotas import NO_QUOTAS, Quotas
 from assay.model.records import Worker
 from assay.model.states import RunState, WorkerState
-from assay.store.base import Steps, alone, change_each, run, run_many
+from assay.store.base import Steps, alone, ask_each, change_each, run, run_many
 from assay.store.history import event, record
 from assay.store.leases import answers_to
 from assay.store.rows import listed, worker_of
@@ -105,6 +105,25 @@ class _Ready(NamedTuple):
     context: bytes
 
 
+_FIRST = 2
+"""Rows of `first_in_lane`: the run that is given, and who is first after it."""
+
+_LONGER = 8
+"""How many times as many are looked at next where those were too few."""
+
+
+class _Line:
+    """Runs of a lane that may be leased, as far as they have been looked at."""
+
+    def __init__(self) -> None:
+        self.ready: deque[_Ready] = deque()
+        """Those that have not been given to anybody."""
+        self.read = 0
+        """How many were looked at."""
+        self.whole = False
+        """Whether these are all."""
+
+
 class _Queue:
     """What waits while workers are given runs in one transaction: the lanes, and who is next."""
 
@@ -114,8 +133,8 @@ class _Queue:
         self._shares = shares
         self._lanes_of = Counter(lane.tenant for lane in self._lanes.values())
         """How many lanes each tenant has."""
-        self._waiting: dict[str, deque[_Ready]] = {}
-        """Runs of a lane that may be leased, as far as they have been looked at."""
+        self._lines: dict[str, _Line] = {}
+        """What has been looked at of each lane."""
         self._taken: list[tuple[TakeRuns, _Ready]] = []
         self._alike: Hashable = None
         """What the workers have that `_turns` is for."""
@@ -141,7 +160,7 @@ class _Queue:
             if lane.gpus and keeps_gpus:
                 passed.append(lane)
                 continue
-            line = yield from self._line(lane, asked.now, wanted)
+            line = yield from self._line(lane, asked.now, wanted - len(leases))
             # What stood first in the lane may not be leased yet.
             if line and line[0].id == lane.run_id:
                 for _ in range(asked.free - len(leases) if turns.over else 1):
@@ -152,6 +171,7 @@ class _Queue:
                     free_gpus -= lane.gpus
                     if not line or lane.gpus > free_gpus or self._shares.limit(lane):
                         break
+                line = yield from self._line(lane, asked.now, wanted - len(leases))
             if following := self._follow(lane, line):
                 turns.put(following)
         for lane in passed:
@@ -168,12 +188,30 @@ class _Queue:
         return self._turns
 
     def _line(self, lane: Lane, now: int, wanted: int) -> Steps[deque[_Ready]]:
-        """Return the runs of a lane that may be leased, first come first."""
-        line = self._waiting.get(lane.key)
-        if line is None:
-            rows = yield run("ready_in_lane", lane=lane.key, now=now, limit=wanted)
-            line = self._waiting[lane.key] = deque(map(_Ready._make, rows))
-        return line
+        """Return the runs of a lane that may be leased, first come first, as far as they matter for `wanted` runs more."""
+        if lane.key not in self._lines:
+            yield from self._look_ahead(lane, now, wanted)
+        line = self._lines[lane.key]
+        if wanted and not (line.ready or line.whole):
+            more = min(wanted + 1, _LONGER * line.read or wanted + 1)
+            rows = yield run("ready_in_lane", lane=lane.key, now=now, limit=line.read + more)
+            line.whole = len(rows) < line.read + more
+            given = {one.id for _, one in self._taken}
+            line.ready.extend(ready for ready in map(_Ready._make, rows) if ready.id not in given)
+            line.read = len(rows)
+        return line.ready
+
+    def _look_ahead(self, lane: Lane, now: int, wanted: int) -> Steps[None]:
+        """Look at the first runs of a lane, and of those that are likely to be next after it."""
+        lanes = {one.key: _Line() for one in (lane, *self._turns.soon(wanted - 1)) if one.key not in self._lines}
+        self._lines |= lanes
+        if wanted > 1 and self._turns.over:
+            return  # all comes from this one
+        for key, *row in (yield ask_each("first_in_lane", [{"lane": key, "now": now} for key in lanes])):
+            lanes[key].ready.append(_Ready._make(row))
+        for line in lanes.values():
+            line.read = len(line.ready)
+            line.whole = line.read < _FIRST
 
     def _follow(self, lane: Lane, line: deque[_Ready]) -> Lane | None:
         """Return a lane with who is first in it now; None where nobody is."""

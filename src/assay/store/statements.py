@@ -1,9 +1,11 @@
-"""Loads the named statements of `sql/*.sql`, in the words of a dialect. A block starts with `-- name: NAME`.
+"""Loads the named statements of `sql/*.sql`, in the words of a dialect. A block starts with `-- name: NAME`, or
+`-- name: NAME (DIALECT)` where a dialect has a way of its own to ask.
 
-The dialects share every statement. Where they have different words for one thing the file has a placeholder in braces, and
-`DIALECTS` says what each puts there. `{run}` stands for the columns of a run `r`, `{job}` for those of a job `j`,
-`{run_as_read}` for a run that is still in the state in which it was read, `{recounted}` for what changes in a row of `jobs`
-when its runs are counted anew, `{watched}` for whether anybody has asked to be notified of its changes.
+The dialects share every other statement. Where they have different words for one thing the file has a placeholder in braces,
+and `DIALECTS` says what each puts there. `{run}` stands for the columns of a run `r`, `{job}` for those of a job `j`,
+`{lane}` for those of a `Lane` whose first run is `r`, `{run_as_read}` for a run that is still in the state in which it was
+read, `{recounted}` for what changes in a row of `jobs` when its runs are counted anew, `{watched}` for whether anybody has
+asked to be notified of its changes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from assay.store.rows import JOB_COLUMNS, RUN_COLUMNS
 _SHARED: Final = {
     "{run}": ", ".join(f"r.{column}" for column in RUN_COLUMNS),
     "{job}": ", ".join(f"j.{column}" for column in JOB_COLUMNS),
+    "{lane}": "r.lane, r.tenant, r.owner, r.provider_id, r.engine, r.gpus, r.labels, r.priority, r.id, r.available_at",
     # The state is part of an expression, so that the run is looked up by its key: PostgreSQL may think that few are queued,
     # and look through all of those.
     "{run_as_read}": "id = :id AND state || '' = :from AND fence = :fence",
@@ -28,7 +31,7 @@ _SHARED: Final = {
     "{watched}": "(EXISTS (SELECT 1 FROM resources w WHERE w.kind = 'webhook' AND w.tenant = jobs.tenant) "
     "OR EXISTS (SELECT 1 FROM resources w WHERE w.kind = 'publisher'))",
 }
-_HEADER = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- name: (\w+)(?: \((\w+)\))?$", re.MULTILINE)
 
 QUEUE_LOCK: Final = 0x61737361_79717565
 """PostgreSQL's advisory lock of whoever hands out slots by shares and quotas."""
@@ -73,7 +76,9 @@ def statements(dialect: str = "sqlite") -> dict[str, str]:
         if not file.name.endswith(".sql"):
             continue
         parts = _HEADER.split(file.read_text(encoding="utf-8"))
-        for name, sql in zip(parts[1::2], parts[2::2], strict=True):
+        for name, its_dialect, sql in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+            if its_dialect not in (None, dialect):
+                continue
             if name in found:
                 raise ValueError(f"{file.name} defines {name} a second time")
             for placeholder, words in (_SHARED | DIALECTS[dialect]).items():

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 _PARAMETER = re.compile(r"(?<!:):([a-z_]\w*)")
-_AMONG = re.compile(r"IN \((SELECT value FROM json_each\(:\w+\)|SELECT id FROM first)\)")
+_AMONG = re.compile(r"IN \((SELECT value FROM json_each\(:\w+\))\)")
 _UNFOLD = re.compile(r"json_each\((:\w+)\)")
 _BRIEF_TEXT = re.compile(r"(j\.(?:name|model)) = (:brief_\d+)")
 _LONG_TEXT = re.compile(r"(j\.(?:name|model)) = (:lead_\d+)")

@@ -1,14 +1,31 @@
 -- Each lane's first run: one step of the recursion finds the next lane by the index.
--- name: lanes
-WITH RECURSIVE first (id) AS (
+-- name: lanes (sqlite)
+WITH RECURSIVE first (found) AS (
   SELECT (SELECT id FROM runs INDEXED BY runs_queue WHERE state = 'queued' ORDER BY lane, priority DESC, id LIMIT 1)
   UNION ALL
   SELECT (SELECT n.id FROM runs n INDEXED BY runs_queue WHERE n.state = 'queued' AND n.lane > r.lane
           ORDER BY n.lane, n.priority DESC, n.id LIMIT 1)
-  FROM first JOIN runs r ON r.id = first.id
+  FROM first JOIN runs r ON r.id = found
 )
-SELECT r.lane, r.tenant, r.owner, r.provider_id, r.engine, r.gpus, r.labels, r.priority, r.id, r.available_at
-FROM runs r WHERE r.id IN (SELECT id FROM first)
+SELECT {lane} FROM first CROSS JOIN runs r WHERE r.id = found
+
+-- name: lanes (postgres)
+WITH RECURSIVE first AS (
+  (SELECT {lane} FROM runs r WHERE r.state = 'queued' ORDER BY r.lane, r.priority DESC, r.id LIMIT 1)
+  UNION ALL
+  SELECT following.* FROM first, LATERAL (
+    SELECT {lane} FROM runs r WHERE r.state = 'queued' AND r.lane > first.lane
+    ORDER BY r.lane, r.priority DESC, r.id LIMIT 1
+  ) AS following
+)
+SELECT * FROM first
+
+-- The first two alone, many lanes at once: PostgreSQL keeps the plan of a statement whose limit it knows.
+-- name: first_in_lane
+SELECT r.lane, r.id, r.job_id, r.idx, r.attempts, r.fence, r.priority, r.available_at, p.plan, p.context
+FROM runs r INDEXED BY runs_queue JOIN plans p ON p.run_id = r.id
+WHERE r.state = 'queued' AND r.lane = :lane AND r.available_at <= :now
+ORDER BY r.priority DESC, r.id LIMIT 2 {for_update_of_run} {skip_locked}
 
 -- name: ready_in_lane
 SELECT r.id, r.job_id, r.idx, r.attempts, r.fence, r.priority, r.available_at, p.plan, p.context
