@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis as Client
 
+from assay import eventloop
 from assay.model.errors import SettingInvalid
 from assay.redis import Redis
 from tests.redis_server import PASSWORD, RedisServer
@@ -43,6 +46,24 @@ async def test_a_server_that_is_not_there_yet_is_told_once_and_used_when_it_come
     await redis.close()
     assert [record.levelname for record in caplog.records if record.name.startswith("assay")] == ["WARNING", "INFO"]
     assert PASSWORD not in caplog.text
+
+
+def test_a_connection_that_breaks_just_before_it_is_written_to_is_lost_like_any_other(server: RedisServer) -> None:
+    async def break_and_ask(client: Client) -> object:
+        pubsub = client.pubsub()
+        await pubsub.subscribe("c")
+        connection: Any = pubsub.connection
+        connection._writer.transport.abort()
+        return await pubsub.ping()
+
+    async def main() -> tuple[object, int]:
+        redis = Redis(server.url)
+        await redis.ready()
+        answer = await redis.ask(break_and_ask)
+        await redis.close()
+        return answer, redis.errors
+
+    assert eventloop.run(main()) == (None, 1)  # on the loop that the server has: asyncio's own says nothing
 
 
 async def test_each_outage_and_each_recovery_is_one_line(

@@ -51,8 +51,8 @@ _QUIET_S = 5.0
 """How often Redis is asked after while it answers."""
 _TOLD_S = 60.0
 """How long the same refusal is not logged again."""
-FAILURES: Final = (RedisError, OSError, TimeoutError)
-"""Whatever a connection may raise."""
+FAILURES: Final = (RedisError, OSError, TimeoutError, RuntimeError)
+"""Whatever a connection may raise. RuntimeError is uvloop's, for one that has broken a moment before it is written to."""
 
 
 class Redis:
