@@ -7,6 +7,7 @@ import json
 import os
 import random
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import asyncpg
 import pytest
@@ -15,7 +16,7 @@ from assay.model.errors import AssayError, JobIsTerminal, NotFound
 from assay.model.ids import uuid7
 from assay.model.records import NewJob
 from assay.model.states import TERMINAL_JOBS, JobState, RunState, Status
-from assay.store.base import QUEUE, job_topic, log_topic
+from assay.store.base import QUEUE, Statement, Steps, job_topic, log_topic
 from assay.store.history import EventsBetween, EventsOfJob, LastEvent
 from assay.store.jobs import CreateJob
 from assay.store.migrations import available
@@ -24,6 +25,7 @@ from assay.store.postgres.address import Address
 from assay.store.postgres.migrations import migrate
 from assay.store.postgres.translate import arguments, translate
 from assay.store.queries import JobCounts, JobVersion
+from assay.store.queue import TakeRuns
 from assay.store.statements import statements
 from tests.postgres import Cluster
 
@@ -37,6 +39,19 @@ class _Random:
 
     def __call__(self) -> str:
         return uuid7(1, os.urandom(10))
+
+
+@dataclass(frozen=True)
+class Until:
+    """Keeps its transaction open, with what came before it in it, until the test lets it go on."""
+
+    reached: asyncio.Event
+    opened: asyncio.Event
+
+    def steps(self) -> Steps[None]:
+        self.reached.set()
+        while not self.opened.is_set():
+            yield Statement("nothing", {}, "SELECT 1")
 
 
 @pytest.fixture
@@ -162,6 +177,21 @@ async def test_two_servers_lease_each_run_once(servers: tuple[Life, Life]) -> No
     while any(found := await asyncio.gather(here.take(3, "a"), there.take(3, "b"))):
         leases += [lease for taken in found for lease in taken]
     assert sorted(lease.run_id for lease in leases) == sorted(run.id for job in jobs for run in job.runs)
+
+
+async def test_a_server_that_gives_one_run_keeps_no_other_from_those_behind_it(servers: tuple[Life, Life]) -> None:
+    here, there = servers
+    await here.register("a")
+    await there.register("b")
+    jobs = [await here.submit(), await here.submit()]
+    given, committing = asyncio.Event(), asyncio.Event()
+    taking = TakeRuns("a", "1", 1, here.now, LEASE)
+    first = asyncio.create_task(here.store.transact([taking, Until(given, committing)]))
+    await given.wait()
+    other = await there.take(1, "b")
+    committing.set()
+    taken, _ = await first
+    assert sorted(lease.run_id for lease in (*taken.leases, *other)) == sorted(job.runs[0].id for job in jobs)
 
 
 async def test_two_recovery_loops_take_a_lost_run_back_once(servers: tuple[Life, Life]) -> None:

@@ -7,7 +7,7 @@ however many there are. Who is next is decided by `model.fairness`.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -131,6 +131,8 @@ class _Queue:
         self.quotas = quotas
         self._lanes = {lane.key: lane for lane in lanes}
         self._shares = shares
+        self._shared = not _decides(self._lanes, quotas)
+        """Whether others may take runs meanwhile: each passes over what another one looks at."""
         self._lanes_of = Counter(lane.tenant for lane in self._lanes.values())
         """How many lanes each tenant has."""
         self._lines: dict[str, _Line] = {}
@@ -144,7 +146,7 @@ class _Queue:
     def look(cls, quotas: Quotas) -> Steps[_Queue]:
         """Look at the queue. Where shares or quotas decide nobody else takes runs before the transaction ends."""
         lanes = yield from queued_lanes()
-        if len(lanes) > 1 or (lanes and quotas != NO_QUOTAS):
+        if _decides(lanes, quotas):
             yield run("lock_queue")
         return cls(quotas, lanes, (yield from shares_of(lanes, quotas)))
 
@@ -193,7 +195,7 @@ class _Queue:
             yield from self._look_ahead(lane, now, wanted)
         line = self._lines[lane.key]
         if wanted and not (line.ready or line.whole):
-            more = min(wanted + 1, _LONGER * line.read or wanted + 1)
+            more = wanted if self._shared else min(wanted + 1, _LONGER * line.read or wanted + 1)
             rows = yield run("ready_in_lane", lane=lane.key, now=now, limit=line.read + more)
             line.whole = len(rows) < line.read + more
             given = {one.id for _, one in self._taken}
@@ -205,8 +207,8 @@ class _Queue:
         """Look at the first runs of a lane, and of those that are likely to be next after it."""
         lanes = {one.key: _Line() for one in (lane, *self._turns.soon(wanted - 1)) if one.key not in self._lines}
         self._lines |= lanes
-        if wanted > 1 and self._turns.over:
-            return  # all comes from this one
+        if self._shared or (wanted > 1 and self._turns.over):
+            return  # it gives all that is wanted, and is looked at for so many
         for key, *row in (yield ask_each("first_in_lane", [{"lane": key, "now": now} for key in lanes])):
             lanes[key].ready.append(_Ready._make(row))
         for line in lanes.values():
@@ -239,6 +241,11 @@ class _Queue:
         if again:  # users see that it is tried again
             yield run_many("touch_job", [{"id": job_id, "now": again[job_id]} for job_id in sorted(again)])
         yield from record([_leased(asked, one) for asked, one in taken])
+
+
+def _decides(lanes: Sized, quotas: Quotas) -> bool:
+    """Say whether it follows from shares or quotas who is next, rather than from age and priority alone."""
+    return len(lanes) > 1 or (len(lanes) > 0 and quotas != NO_QUOTAS)
 
 
 def _taking(asked: TakeRuns, one: _Ready) -> dict[str, Any]:
