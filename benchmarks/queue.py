@@ -15,7 +15,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import sys
+import sysconfig
 import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import asdict
@@ -131,6 +133,8 @@ def main() -> None:
         if "makespan" in parts:
             figures["makespan"] = makespans(redis, options)
     print(f"\nThe machine has {os.cpu_count()} cores; its load was {load:.1f} before and is {os.getloadavg()[0]:.1f} now.")
+    how = "with" if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "") else "without"
+    print(f"Python {platform.python_version()} was compiled {how} optimizations.")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
