@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from .life import Life, new_job
 
 PAGE = 4096
 PORTION, LONG = 20, 100
+SLOW = """WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+  SELECT (SELECT count(*) FROM jobs), count(*) FROM n"""
+"""A question that takes as long as several commits."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +74,28 @@ async def test_a_reader_keeps_the_log_from_beginning_anew_only_as_long_as_it_rea
     reader.close()
     await write(life, 400)
     assert pages(store.path) < while_reading + 10 * LONG
+
+
+async def test_readers_that_follow_one_another_without_a_gap_do_not_keep_the_log_from_beginning_anew(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "_LONG", 4 * LONG)
+    life, done = Life(store), threading.Event()
+    await write(life, 40)
+
+    def read() -> int:
+        reader, reads = connect(store.path, read_only=True), 0
+        while not done.is_set():
+            reader.execute(SLOW).fetchone()
+            reads += 1
+        reader.close()
+        return reads
+
+    reading = [asyncio.create_task(asyncio.to_thread(read)) for _ in range(3)]
+    await write(life, 600)
+    done.set()
+    assert all(await asyncio.gather(*reading))
+    assert pages(store.path) < 600 * 4 / 2
 
 
 async def test_large_rows_bring_copies_as_soon_as_many_small_ones(store: SqliteStore) -> None:

@@ -3,7 +3,8 @@
 SQLite's own way is that the commit which finds the log long copies all of it, and takes as long as dozens of commits. Here a
 connection of its own copies it in a thread, in portions so small that a commit hardly waits for the disk because of them.
 As the writer goes on meanwhile, such a copy is never complete, and only then can the log begin anew: so when the log has
-become long the writer's connection copies the little that is left, between two transactions.
+become long the writer's connection copies the little that is left, between two transactions, and waits a moment for those
+who still read from the log.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ _LONG = 16_000
 
 _TOO_LONG = 2 * _LONG
 """Pages from which on SQLite's own way is taken, should copies have failed or come too late."""
+
+_PATIENCE_MS = 25
+"""How long writing waits for those who read from a log that is to begin anew."""
 
 
 class Checkpoints:
@@ -52,8 +56,7 @@ class Checkpoints:
                 self._under_way = loop.run_in_executor(self._thread, _copied, self._copying)
         elif self._under_way.done():
             found, self._under_way = self._under_way.result(), None
-            if found and self._is_to_begin_anew(*found):
-                await loop.run_in_executor(self._thread, _copied, self._writing)
+            if found and self._is_to_begin_anew(*found) and await loop.run_in_executor(self._thread, _anew, self._writing):
                 self._length = 0
 
     async def stop(self) -> None:
@@ -64,22 +67,32 @@ class Checkpoints:
         self._copying.close()
 
     def _is_to_begin_anew(self, length: int, copied: int) -> bool:
-        """Note how long the log was; say whether that is long, and no reader needs what is in it."""
+        """Note how long the log was; say whether that is long, and nobody reads from it who began long ago."""
         gained = length - self._length if length > self._length else length
         self._length = length
         # One that has begun anew unnoticed may seem to have gained next to nothing.
         self._each = max(gained / self._since, self._each / 2)
-        return length >= _LONG and copied == length
+        return length >= _LONG and length - copied < _LONG // 2
 
 
-def _copied(connection: sqlite3.Connection) -> tuple[int, int] | None:
+def _copied(connection: sqlite3.Connection, how: str = "PASSIVE") -> tuple[int, int] | None:
     """Copy what no reader stands in the way of; return the log's pages and how many of them have been copied.
 
-    None: nothing could be copied.
+    None: somebody stood in the way, or it failed.
     """
     try:
-        busy, length, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        busy, length, copied = connection.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
     except sqlite3.Error as error:
         log.warning("the write-ahead log could not be copied into the database, and is tried again later: %s", error)
         return None
     return None if busy else (length, copied)
+
+
+def _anew(connection: sqlite3.Connection) -> bool:
+    """Copy all that is left, and have the next transaction begin the log anew; say whether it will."""
+    (usual,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+    try:
+        return _copied(connection, "RESTART") is not None
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {usual}")
