@@ -20,7 +20,7 @@ _PORTION = 1000
 """Pages that the log is to have gained at a copy, 4 KiB each."""
 
 _LONG = 16_000
-"""Pages from which on the log is to begin anew: 64 MB, of which a reader that is quicker than a portion sees nothing."""
+"""Pages from which on the log is to begin anew: 64 MB."""
 
 _TOO_LONG = 2 * _LONG
 """Pages from which on SQLite's own way is taken, should copies have failed or come too late."""
@@ -36,7 +36,8 @@ class Checkpoints:
         """`writing`: the writer's connection. `copying`: another one to the same file, which `stop` closes."""
         self._writing, self._copying = writing, copying
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="assay-checkpoint")
-        self._under_way: asyncio.Future[tuple[int, int] | None] | None = None
+        self.under_way: asyncio.Future[tuple[int, int] | None] | None = None
+        """The copy that is being made, or of which nobody has looked at what came of it."""
         self._counted = writing.total_changes
         self._since = 0
         """Changes between the last two copies."""
@@ -49,20 +50,20 @@ class Checkpoints:
     async def after_commit(self) -> None:
         """Begin a copy when it is time for one, or see what came of it. Called while no transaction is open."""
         loop = asyncio.get_running_loop()
-        if self._under_way is None:
+        if self.under_way is None:
             since = self._writing.total_changes - self._counted
             if since * self._each >= _PORTION:
                 self._counted, self._since = self._counted + since, since
-                self._under_way = loop.run_in_executor(self._thread, _copied, self._copying)
-        elif self._under_way.done():
-            found, self._under_way = self._under_way.result(), None
+                self.under_way = loop.run_in_executor(self._thread, _copied, self._copying)
+        elif self.under_way.done():
+            found, self.under_way = self.under_way.result(), None
             if found and self._is_to_begin_anew(*found) and await loop.run_in_executor(self._thread, _anew, self._writing):
                 self._length = 0
 
     async def stop(self) -> None:
         """Let the copy that is under way end, and close its connection."""
-        if self._under_way:
-            await self._under_way
+        if self.under_way:
+            await self.under_way
         self._thread.shutdown()
         self._copying.close()
 
