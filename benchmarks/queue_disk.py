@@ -34,9 +34,9 @@ _PAGES = 10
 
 
 class SqliteDisk:
-    """A SQLite file with the settings of the store's, and nothing else: each transaction inserts one small row.
+    """A SQLite file that syncs its commits as the store's does, and nothing else: each transaction inserts one small row.
 
-    `pages`: into as many tables.
+    `pages`: into as many tables. What it writes in a turn is too little for a checkpoint.
     """
 
     def __init__(self, path: Path, pages: int = 1) -> None:
