@@ -178,6 +178,29 @@ def test_turns_go_to_the_least_of_all_that_may(lanes: list[tuple[str, int, str]]
     assert all(shares.limit(one) for one in left)
 
 
+@given(
+    passes=st.dictionaries(TENANTS, st.floats(0.0, 0.9), min_size=1),
+    lanes=st.lists(st.tuples(TENANTS, st.integers(-1, 1)), min_size=1, max_size=8),
+    most=st.integers(0, 4),
+)
+def test_those_that_are_soon_next_are_the_first_of_each_tenant(
+    passes: dict[str, float], lanes: list[tuple[str, int]], most: int
+) -> None:
+    """As many as there are tenants are named as they come; after that those of each go on, if it has any."""
+    made = [lane(tenant, f"{i}", priority=rank) for i, (tenant, rank) in enumerate(lanes)]
+    tenants = {one.tenant for one in made}
+    shares = Shares(Quotas(), (), {tenant: passes.get(tenant, 0.0) for tenant in tenants})
+    turns = Turns(shares, made)
+    soon, following = turns.soon(most), []
+    for _ in range(min(most, len(tenants))):
+        chosen = turns.next()
+        assert chosen is not None
+        shares.take(chosen)
+        following.append(chosen)
+    assert len(soon) <= most
+    assert set(following) <= set(soon) <= set(made)
+
+
 QUOTA = st.builds(Quota, st.none() | st.integers(0, 3), st.none() | st.integers(0, 3))
 LANES = st.builds(
     lambda tenant, owner, provider, gpus: lane(tenant, owner=owner, provider=provider, gpus=gpus),

@@ -12,6 +12,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush, nsmallest
+from itertools import zip_longest
 from typing import NamedTuple
 
 import msgspec
@@ -211,14 +212,15 @@ class Turns:
         return lane
 
     def soon(self, most: int) -> list[Lane]:
-        """Return up to `most` lanes that are likely to be next: exact if nobody held more by then than now."""
+        """Return up to `most` lanes that are likely to be next: the first of each tenant, then the second of each."""
         if not most:
             return []
         firsts = [heap[0][2] for heap in self._lines.values() if self._open(heap)]
         if len(firsts) >= most:
             return nsmallest(most, firsts, key=self._shares.turn)
         each = -(-most // len(firsts)) if firsts else 0
-        return [lane for heap in self._lines.values() for *_, lane in nsmallest(each, heap)][:most]
+        lines = [[lane for *_, lane in nsmallest(each, heap)] for heap in self._lines.values()]
+        return [lane for lanes in zip_longest(*lines) for lane in lanes if lane][:most]
 
     def put(self, lane: Lane) -> None:
         """Put a lane in, or back in with another first run."""
