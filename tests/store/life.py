@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -39,6 +40,19 @@ SECOND = 1_000_000
 LEASE = 30 * SECOND
 GRACE = 10 * SECOND
 DELAY = 2 * SECOND
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Goes on and on, and with it the transaction, until the test opens it; the event loop runs all the while."""
+
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def steps(self) -> Steps[None]:
+        self.entered.set()
+        while not self.opened.is_set():
+            yield Statement("nothing", {}, "SELECT 1")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import json
 import os
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import asyncpg
 import pytest
@@ -16,7 +15,7 @@ from assay.model.errors import AssayError, JobIsTerminal, NotFound
 from assay.model.ids import uuid7
 from assay.model.records import NewJob
 from assay.model.states import TERMINAL_JOBS, JobState, RunState, Status
-from assay.store.base import QUEUE, Statement, Steps, job_topic, log_topic
+from assay.store.base import QUEUE, job_topic, log_topic
 from assay.store.history import EventsBetween, EventsOfJob, LastEvent
 from assay.store.jobs import CreateJob
 from assay.store.migrations import available
@@ -30,7 +29,7 @@ from assay.store.statements import statements
 from tests.postgres import Cluster
 
 from .attempted import ATTEMPTED, they_go_on
-from .life import LEASE, Life, new_job
+from .life import LEASE, Gate, Life, new_job
 from .tagged import TAGGED, kept, with_x_and_y
 
 
@@ -39,19 +38,6 @@ class _Random:
 
     def __call__(self) -> str:
         return uuid7(1, os.urandom(10))
-
-
-@dataclass(frozen=True)
-class Until:
-    """Keeps its transaction open, with what came before it in it, until the test lets it go on."""
-
-    reached: asyncio.Event
-    opened: asyncio.Event
-
-    def steps(self) -> Steps[None]:
-        self.reached.set()
-        while not self.opened.is_set():
-            yield Statement("nothing", {}, "SELECT 1")
 
 
 @pytest.fixture
@@ -184,12 +170,11 @@ async def test_a_server_that_gives_one_run_keeps_no_other_from_those_behind_it(s
     await here.register("a")
     await there.register("b")
     jobs = [await here.submit(), await here.submit()]
-    given, committing = asyncio.Event(), asyncio.Event()
-    taking = TakeRuns("a", "1", 1, here.now, LEASE)
-    first = asyncio.create_task(here.store.transact([taking, Until(given, committing)]))
-    await given.wait()
+    gate, taking = Gate(), TakeRuns("a", "1", 1, here.now, LEASE)
+    first = asyncio.create_task(here.store.transact([taking, gate]))
+    await gate.entered.wait()
     other = await there.take(1, "b")
-    committing.set()
+    gate.opened.set()
     taken, _ = await first
     assert not isinstance(taken, AssayError)
     assert sorted(lease.run_id for lease in (*taken.leases, *other)) == sorted(job.runs[0].id for job in jobs)

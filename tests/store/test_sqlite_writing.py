@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,20 +14,7 @@ from assay.store.base import Statement, Steps, run
 from assay.store.jobs import CreateJob
 from assay.store.sqlite import SqliteStore
 
-from .life import Life, new_job
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Goes on and on, and with it the transaction, until the test opens it; the event loop runs all the while."""
-
-    entered: asyncio.Event = field(default_factory=asyncio.Event)
-    opened: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def steps(self) -> Steps[None]:
-        self.entered.set()
-        while not self.opened.is_set():
-            yield Statement("nothing", {}, "SELECT 1")
+from .life import Gate, Life, new_job
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ class _Queue:
         self.quotas = quotas
         self._lanes = {lane.key: lane for lane in lanes}
         self._shares = shares
-        self._shared = not _decides(self._lanes, quotas)
+        self._unlocked = not _decides(self._lanes, quotas)
         """Whether others may take runs meanwhile: each passes over what another one looks at."""
         self._lanes_of = Counter(lane.tenant for lane in self._lanes.values())
         """How many lanes each tenant has."""
@@ -195,7 +195,7 @@ class _Queue:
             yield from self._look_ahead(lane, now, wanted)
         line = self._lines[lane.key]
         if wanted and not (line.ready or line.whole):
-            more = wanted if self._shared else min(wanted + 1, _LONGER * line.read or wanted + 1)
+            more = wanted if self._unlocked else min(wanted + 1, _LONGER * line.read or wanted + 1)
             rows = yield run("ready_in_lane", lane=lane.key, now=now, limit=line.read + more)
             line.whole = len(rows) < line.read + more
             given = {one.id for _, one in self._taken}
@@ -205,10 +205,11 @@ class _Queue:
 
     def _look_ahead(self, lane: Lane, now: int, wanted: int) -> Steps[None]:
         """Look at the first runs of a lane, and of those that are likely to be next after it."""
+        if self._unlocked or (wanted > 1 and self._turns.over):
+            self._lines[lane.key] = _Line()  # it gives all that is wanted, and is looked at for so many
+            return
         lanes = {one.key: _Line() for one in (lane, *self._turns.soon(wanted - 1)) if one.key not in self._lines}
         self._lines |= lanes
-        if self._shared or (wanted > 1 and self._turns.over):
-            return  # it gives all that is wanted, and is looked at for so many
         for key, *row in (yield ask_each("first_in_lane", [{"lane": key, "now": now} for key in lanes])):
             lanes[key].ready.append(_Ready._make(row))
         for line in lanes.values():
